@@ -1,0 +1,186 @@
+// See column_statistics.h.
+#include "data/column_statistics.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "base/aligned.h"
+
+namespace diabolo {
+namespace {
+
+/// Rows taken at once: enough to amortise the loops, few enough that 20,000 features fit a cache.
+constexpr Index kPieceRows = 32;
+
+/// Operations per element of a pass, for polling: reading from a disk is slow, so poll often.
+constexpr double kCostPerElement = 50.0;
+
+Index pieces_of(const Rows& rows) {
+  return (rows.count() + kPieceRows - 1) / kPieceRows;
+}
+
+Range rows_of_piece(const Rows& rows, Index piece) {
+  return {piece * kPieceRows, std::min((piece + 1) * kPieceRows, rows.count())};
+}
+
+/// The source rows of a range of the selection.
+void list_rows(const Rows& rows, Range range, Index* list) {
+  for (Index i = range.begin; i < range.end; ++i) list[i - range.begin] = rows.source_row(i);
+}
+
+/// Mean and sum of squared deviations of some rows, per column.
+struct Moments {
+  Index count = 0;
+  std::vector<double> mean;
+  std::vector<double> squares;
+};
+
+void moments_of(MatrixView<const double> x, Moments& m) {
+  m.count = x.rows;
+  std::fill(m.mean.begin(), m.mean.end(), 0.0);
+  std::fill(m.squares.begin(), m.squares.end(), 0.0);
+  double* mean = m.mean.data();
+  double* squares = m.squares.data();
+  for (Index r = 0; r < x.rows; ++r) {
+    for (Index c = 0; c < x.cols; ++c) mean[c] += x.row(r)[c];
+  }
+  for (Index c = 0; c < x.cols; ++c) mean[c] /= static_cast<double>(x.rows);
+  for (Index r = 0; r < x.rows; ++r) {
+    for (Index c = 0; c < x.cols; ++c) {
+      const double d = x.row(r)[c] - mean[c];
+      squares[c] += d * d;
+    }
+  }
+}
+
+/// Chan, Golub & LeVeque (1983): the moments of two samples together.
+void merge(const Moments& other, Moments& total) {
+  const auto n_other = static_cast<double>(other.count);
+  const auto n_total = static_cast<double>(total.count);
+  const double n = n_other + n_total;
+  for (std::size_t c = 0; c < total.mean.size(); ++c) {
+    const double d = other.mean[c] - total.mean[c];
+    total.mean[c] += d * (n_other / n);
+    total.squares[c] += other.squares[c] + d * d * (n_total * n_other / n);
+  }
+  total.count += other.count;
+}
+
+}  // namespace
+
+std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads, PollHook* hook) {
+  const Index features = rows.features();
+  std::atomic<Index> first_piece{pieces_of(rows)};
+  AlignedBuffer<float> buffer(threads * kPieceRows * features);
+  const auto bad = [&](float x) { return !(x >= low && x <= high) || x - x != 0.0f; };
+  const auto read = [&](Index piece, MatrixView<float> out) {
+    Index list[kPieceRows];
+    const Range range = rows_of_piece(rows, piece);
+    list_rows(rows, range, list);
+    rows.gather(list, range.size(), Scaler(), out);
+    return range;
+  };
+
+  Team team(threads, hook);
+  const bool stopped = team.run([&](Worker& worker) {
+    const MatrixView<float> out{buffer.data() + worker.index() * kPieceRows * features, kPieceRows, features,
+                                features};
+    const Range share = worker.share(pieces_of(rows));
+    for (Index piece = share.begin; piece < share.end && piece < first_piece.load(); ++piece) {
+      const Index count = read(piece, out).size() * features;
+      if (std::any_of(out.data, out.data + count, bad)) {
+        Index known = first_piece.load();
+        while (piece < known && !first_piece.compare_exchange_weak(known, piece)) {
+        }
+        break;
+      }
+      if (worker.poll(kCostPerElement * static_cast<double>(count))) return;
+    }
+  });
+  if (stopped) throw Interrupted{};
+  if (first_piece.load() == pieces_of(rows)) return std::nullopt;
+  const MatrixView<float> out{buffer.data(), kPieceRows, features, features};
+  const Range range = read(first_piece.load(), out);
+  const Index at = std::find_if(out.data, out.data + range.size() * features, bad) - out.data;
+  return Cell{rows.source_row(range.begin + at / features), at % features};
+}
+
+ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
+  // Pieces are merged in order, a wave at a time: the same sums for any number of threads, in little memory.
+  constexpr Index wave = 16;
+  const Index features = rows.features();
+  const auto columns = static_cast<std::size_t>(features);
+  std::vector<Moments> pieces(wave, Moments{0, std::vector<double>(columns), std::vector<double>(columns)});
+  Moments total{0, std::vector<double>(columns), std::vector<double>(columns)};
+  AlignedBuffer<double> buffer(threads * kPieceRows * features);
+
+  Team team(threads, hook);
+  const bool stopped = team.run([&](Worker& worker) {
+    const MatrixView<double> x{buffer.data() + worker.index() * kPieceRows * features, kPieceRows, features,
+                               features};
+    for (Index first = 0; first < pieces_of(rows); first += wave) {
+      const Index count = std::min(wave, pieces_of(rows) - first);
+      const Range share = worker.share(count);
+      for (Index i = share.begin; i < share.end; ++i) {
+        Index list[kPieceRows];
+        const Range range = rows_of_piece(rows, first + i);
+        list_rows(rows, range, list);
+        rows.gather_exact(list, range.size(), x);
+        moments_of({x.data, range.size(), features, features}, pieces[static_cast<std::size_t>(i)]);
+        if (worker.poll(kCostPerElement * static_cast<double>(range.size() * features))) break;
+      }
+      if (worker.meet()) return;
+      if (worker.is_caller()) {
+        for (Index i = 0; i < count; ++i) merge(pieces[static_cast<std::size_t>(i)], total);
+      }
+      if (worker.meet()) return;
+    }
+  });
+  if (stopped) throw Interrupted{};
+  ColumnMoments result{std::move(total.mean), std::move(total.squares)};
+  for (double& d : result.deviation) d = std::sqrt(d / static_cast<double>(rows.count()));
+  return result;
+}
+
+ColumnRanges column_ranges(const Rows& rows, int threads, PollHook* hook) {
+  const Index features = rows.features();
+  const auto columns = static_cast<std::size_t>(features);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const ColumnRanges nothing{std::vector<double>(columns, infinity), std::vector<double>(columns, -infinity)};
+  std::vector<ColumnRanges> of_worker(static_cast<std::size_t>(threads), nothing);
+  AlignedBuffer<double> buffer(threads * kPieceRows * features);
+
+  Team team(threads, hook);
+  const bool stopped = team.run([&](Worker& worker) {
+    const MatrixView<double> x{buffer.data() + worker.index() * kPieceRows * features, kPieceRows, features,
+                               features};
+    ColumnRanges& mine = of_worker[static_cast<std::size_t>(worker.index())];
+    const Range share = worker.share(pieces_of(rows));
+    for (Index piece = share.begin; piece < share.end; ++piece) {
+      Index list[kPieceRows];
+      const Range range = rows_of_piece(rows, piece);
+      list_rows(rows, range, list);
+      rows.gather_exact(list, range.size(), x);
+      for (Index r = 0; r < range.size(); ++r) {
+        for (std::size_t c = 0; c < columns; ++c) {
+          mine.minimum[c] = std::min(mine.minimum[c], x.row(r)[c]);
+          mine.maximum[c] = std::max(mine.maximum[c], x.row(r)[c]);
+        }
+      }
+      if (worker.poll(kCostPerElement * static_cast<double>(range.size() * features))) return;
+    }
+  });
+  if (stopped) throw Interrupted{};
+  ColumnRanges all = nothing;
+  for (const ColumnRanges& part : of_worker) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      all.minimum[c] = std::min(all.minimum[c], part.minimum[c]);
+      all.maximum[c] = std::max(all.maximum[c], part.maximum[c]);
+    }
+  }
+  return all;
+}
+
+}  // namespace diabolo

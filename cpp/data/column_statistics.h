@@ -1,0 +1,40 @@
+// What must be known of a table before training: is every number usable, and how is each column spread. One
+// pass over the rows each, on a team; results do not depend on the number of threads.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/team.h"
+#include "data/rows.h"
+
+namespace diabolo {
+
+/// An element of the table, by its source row.
+struct Cell {
+  Index row = 0;
+  Index column = 0;
+};
+
+/// Thrown where the poll hook stopped a pass.
+struct Interrupted {};
+
+/// The first element (row by row, in the selection's order) that is not finite as float32, or lies outside
+/// [low, high]; nullopt: none.
+[[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads,
+                                               PollHook* hook);
+
+/// Per column, in double precision.
+struct ColumnMoments {
+  std::vector<double> mean;
+  std::vector<double> deviation;  // of the population: divided by n
+};
+[[nodiscard]] ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook);
+
+struct ColumnRanges {
+  std::vector<double> minimum;
+  std::vector<double> maximum;
+};
+[[nodiscard]] ColumnRanges column_ranges(const Rows& rows, int threads, PollHook* hook);
+
+}  // namespace diabolo

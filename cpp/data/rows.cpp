@@ -1,0 +1,169 @@
+// See rows.h.
+#include "data/rows.h"
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace diabolo {
+namespace {
+
+/// IEEE half precision: stored as bits, read as float.
+struct Half {
+  std::uint16_t bits;
+};
+
+float to_number(Half h) {
+  const std::uint32_t sign = (h.bits & 0x8000u) << 16;
+  const std::uint32_t rest = h.bits & 0x7fffu;
+  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest & 0x3ffu) << 13);  // inf, NaN
+  // Exponents differ by 112; multiplying by 2^112 is exact and takes half's denormals along.
+  return std::bit_cast<float>(sign |
+                              std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest << 13) * 0x1p112f));
+}
+
+template <class T>
+T to_number(T value) {
+  return value;
+}
+
+/// Calls `work` with a null pointer of the element's C++ type.
+template <class Work>
+void with_type(ElementType type, const Work& work) {
+  switch (type) {
+    case ElementType::float32: return work(static_cast<const float*>(nullptr));
+    case ElementType::float64: return work(static_cast<const double*>(nullptr));
+    case ElementType::float16: return work(static_cast<const Half*>(nullptr));
+    case ElementType::int8: return work(static_cast<const std::int8_t*>(nullptr));
+    case ElementType::uint8: return work(static_cast<const std::uint8_t*>(nullptr));
+    case ElementType::int16: return work(static_cast<const std::int16_t*>(nullptr));
+    case ElementType::uint16: return work(static_cast<const std::uint16_t*>(nullptr));
+    case ElementType::int32: return work(static_cast<const std::int32_t*>(nullptr));
+    case ElementType::uint32: return work(static_cast<const std::uint32_t*>(nullptr));
+    case ElementType::int64: return work(static_cast<const std::int64_t*>(nullptr));
+    case ElementType::uint64: return work(static_cast<const std::uint64_t*>(nullptr));
+  }
+}
+
+/// The element at an address that need not be aligned.
+template <class T>
+T element(const std::byte* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+/// Scaling in double precision, before the one rounding to float: a large offset costs no digits.
+float scaled(double x, double shift, double inverse) {
+  return static_cast<float>((x - shift) * inverse);
+}
+
+/// One row of an array. Elements next to each other, the usual case, get a loop that the compiler can
+/// vectorise.
+template <class T>
+void read_row(const std::byte* from, Index stride, Index features, const Scaler& scaler, float* to) {
+  if (!scaler.empty()) {
+    const double* shift = scaler.shift.data();
+    const double* inverse = scaler.inverse.data();
+    for (Index c = 0; c < features; ++c) {
+      to[c] = scaled(static_cast<double>(to_number(element<T>(from + c * stride))), shift[c], inverse[c]);
+    }
+    return;
+  }
+  if (stride == static_cast<Index>(sizeof(T))) {
+    for (Index c = 0; c < features; ++c) {
+      to[c] = static_cast<float>(to_number(element<T>(from + c * static_cast<Index>(sizeof(T)))));
+    }
+    return;
+  }
+  for (Index c = 0; c < features; ++c) to[c] = static_cast<float>(to_number(element<T>(from + c * stride)));
+}
+
+}  // namespace
+
+Rows Rows::from_array(const void* data, ElementType type, Index rows, Index features, Index row_stride,
+                      Index column_stride) {
+  Rows r;
+  r.base_ = static_cast<const std::byte*>(data);
+  r.type_ = type;
+  r.row_stride_ = row_stride;
+  r.column_stride_ = column_stride;
+  r.features_ = features;
+  r.count_ = rows;
+  return r;
+}
+
+Rows Rows::from_columns(std::vector<Column> columns, Index rows) {
+  Rows r;
+  r.features_ = static_cast<Index>(columns.size());
+  r.columns_ = std::move(columns);
+  r.count_ = rows;
+  return r;
+}
+
+Rows Rows::slice(Index begin, Index end) const {
+  require(0 <= begin && begin <= end && end <= count_, "a slice of rows lies outside of them.");
+  Rows narrower = *this;
+  narrower.count_ = end - begin;
+  if (list_) {
+    narrower.list_ = std::make_shared<const std::vector<Index>>(list_->begin() + begin, list_->begin() + end);
+  } else {
+    narrower.first_ = first_ + begin;
+  }
+  return narrower;
+}
+
+Rows Rows::take(const std::vector<Index>& rows) const {
+  std::vector<Index> list;
+  list.reserve(rows.size());
+  for (const Index row : rows) {
+    require(0 <= row && row < count_, "a row number lies outside of the rows.");
+    list.push_back(source_row(row));
+  }
+  Rows narrower = *this;
+  narrower.count_ = static_cast<Index>(list.size());
+  narrower.list_ = std::make_shared<const std::vector<Index>>(std::move(list));
+  return narrower;
+}
+
+void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const {
+  if (columns_.empty()) {
+    with_type(type_, [&](auto* type) {
+      using T = std::remove_cvref_t<decltype(*type)>;
+      for (Index r = 0; r < count; ++r) {
+        read_row<T>(base_ + source_rows[r] * row_stride_, column_stride_, features_, scaler, out.row(r));
+      }
+    });
+    return;
+  }
+  for (Index c = 0; c < features_; ++c) {
+    const Column& column = columns_[static_cast<std::size_t>(c)];
+    const auto at = static_cast<std::size_t>(c);
+    with_type(column.type, [&](auto* type) {
+      using T = std::remove_cvref_t<decltype(*type)>;
+      for (Index r = 0; r < count; ++r) {
+        const auto x = to_number(element<T>(column.data + source_rows[r] * column.stride));
+        out.row(r)[c] = scaler.empty() ? static_cast<float>(x)
+                                       : scaled(static_cast<double>(x), scaler.shift[at], scaler.inverse[at]);
+      }
+    });
+  }
+}
+
+void Rows::gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const {
+  for (Index c = 0; c < features_; ++c) {
+    const Column column = columns_.empty() ? Column{base_ + c * column_stride_, row_stride_, type_}
+                                           : columns_[static_cast<std::size_t>(c)];
+    with_type(column.type, [&](auto* type) {
+      using T = std::remove_cvref_t<decltype(*type)>;
+      for (Index r = 0; r < count; ++r) {
+        out.row(r)[c] =
+            static_cast<double>(to_number(element<T>(column.data + source_rows[r] * column.stride)));
+      }
+    });
+  }
+}
+
+}  // namespace diabolo

@@ -1,0 +1,77 @@
+// Rows: somebody else's table of numbers, of any numeric type and any strides, read row by row and never
+// copied whole. Conversion and scaling happen here; which rows are wanted when is the business of
+// row_order.h.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/matrix.h"
+#include "data/scaler.h"
+
+namespace diabolo {
+
+enum class ElementType : unsigned char {
+  float32,
+  float64,
+  float16,
+  int8,
+  uint8,
+  int16,
+  uint16,
+  int32,
+  uint32,
+  int64,
+  uint64,
+};
+
+/// One column: element r at data + r * stride (bytes). Booleans are uint8.
+struct Column {
+  const std::byte* data = nullptr;
+  Index stride = 0;
+  ElementType type = ElementType::float32;
+};
+
+/// A table, and which of its rows are meant: a range or a list. The numbers must outlive it.
+class Rows {
+ public:
+  /// A two-dimensional array: element (r, c) at data + r * row_stride + c * column_stride (bytes).
+  static Rows from_array(const void* data, ElementType type, Index rows, Index features, Index row_stride,
+                         Index column_stride);
+  /// Separate columns of equal length, each of its own type.
+  static Rows from_columns(std::vector<Column> columns, Index rows);
+
+  [[nodiscard]] Index count() const { return count_; }
+  [[nodiscard]] Index features() const { return features_; }
+
+  /// Row `i` of this selection, as a row of the table.
+  [[nodiscard]] Index source_row(Index i) const {
+    return list_ ? (*list_)[static_cast<std::size_t>(i)] : first_ + i;
+  }
+
+  /// A narrower selection, relative to this one. `take` refuses numbers out of range.
+  [[nodiscard]] Rows slice(Index begin, Index end) const;
+  [[nodiscard]] Rows take(const std::vector<Index>& rows) const;
+
+  /// out (count, features) = the given rows of the table (not of the selection), scaled, as float32.
+  void gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const;
+  /// out (count, features) in double precision, unscaled.
+  void gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const;
+
+ private:
+  Rows() = default;
+
+  // One array: base_, row_stride_, column_stride_. Separate columns: columns_.
+  const std::byte* base_ = nullptr;
+  ElementType type_ = ElementType::float32;
+  Index row_stride_ = 0;
+  Index column_stride_ = 0;
+  std::vector<Column> columns_;
+  Index features_ = 0;
+
+  Index first_ = 0;
+  Index count_ = 0;
+  std::shared_ptr<const std::vector<Index>> list_;
+};
+
+}  // namespace diabolo

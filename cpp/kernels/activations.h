@@ -1,0 +1,76 @@
+// Activations and their derivatives as vector functions, and the one place that turns an Activation into
+// code.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/math.h"
+
+namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
+namespace {
+
+// value(z, slope) is f(z); derivative(kept, slope) is f'(z), from the output or the pre-activation as
+// derivative_reads_preactivation() says. Only prelu reads its slope.
+
+struct Identity {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return z; }
+  static DIABOLO_INLINE Vec derivative(Vec, Vec) { return broadcast(1.0f); }
+};
+struct Sigmoid {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return sigmoid(z); }
+  static DIABOLO_INLINE Vec derivative(Vec y, Vec) { return y * (1.0f - y); }
+};
+struct Tanh {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return tanh(z); }
+  static DIABOLO_INLINE Vec derivative(Vec y, Vec) { return fma(-y, y, broadcast(1.0f)); }
+};
+// The comparisons are written so that NaN, which fails every one, comes through.
+struct Relu {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return select(z < 0.0f, Vec{}, z); }
+  static DIABOLO_INLINE Vec derivative(Vec y, Vec) { return select(y > 0.0f, broadcast(1.0f), Vec{}); }
+};
+struct LeakyRelu {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return select(z < 0.0f, kLeakySlope * z, z); }
+  static DIABOLO_INLINE Vec derivative(Vec y, Vec) {
+    return select(y > 0.0f, broadcast(1.0f), broadcast(kLeakySlope));
+  }
+};
+struct Elu {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return elu(z); }
+  static DIABOLO_INLINE Vec derivative(Vec y, Vec) { return select(y > 0.0f, broadcast(1.0f), y + 1.0f); }
+};
+struct Prelu {
+  static DIABOLO_INLINE Vec value(Vec z, Vec slope) { return select(z > 0.0f, z, slope * z); }
+  static DIABOLO_INLINE Vec derivative(Vec z, Vec slope) { return select(z > 0.0f, broadcast(1.0f), slope); }
+};
+struct Gelu {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return gelu(z); }
+  static DIABOLO_INLINE Vec derivative(Vec z, Vec) { return gelu_derivative(z); }
+};
+struct Silu {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return silu(z); }
+  static DIABOLO_INLINE Vec derivative(Vec z, Vec) { return silu_derivative(z); }
+};
+struct Softplus {
+  static DIABOLO_INLINE Vec value(Vec z, Vec) { return softplus(z); }
+  static DIABOLO_INLINE Vec derivative(Vec z, Vec) { return sigmoid(z); }
+};
+
+/// Calls `work` with the functions of an activation: once per tile, where it costs nothing.
+template <class Work>
+DIABOLO_INLINE void with_activation(Activation activation, const Work& work) {
+  switch (activation) {
+    case Activation::identity: return work(Identity{});
+    case Activation::sigmoid: return work(Sigmoid{});
+    case Activation::tanh: return work(Tanh{});
+    case Activation::relu: return work(Relu{});
+    case Activation::leaky_relu: return work(LeakyRelu{});
+    case Activation::elu: return work(Elu{});
+    case Activation::prelu: return work(Prelu{});
+    case Activation::gelu: return work(Gelu{});
+    case Activation::silu: return work(Silu{});
+    case Activation::softplus: return work(Softplus{});
+  }
+}
+
+}  // namespace
+}  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

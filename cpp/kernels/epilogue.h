@@ -1,0 +1,144 @@
+// What happens to a finished tile of a forward pass or an input gradient while it is still in the first-level
+// cache: bias, activation, loss, and the chain rule through the activation below.
+#pragma once
+
+#include "kernels/activations.h"
+#include "kernels/losses.h"
+#include "kernels/tile_fma.h"
+
+namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
+namespace {
+
+/// Where a tile stands in its matrix. Its columns [0, used) exist; the rest of the panel is padding.
+struct TilePlace {
+  Index row = 0;
+  Index rows = 0;
+  Index column = 0;
+  Index width = 0;
+  Index used = 0;
+};
+
+DIABOLO_INLINE TilePlace tile_place(Index panel, Index width, Index columns, Index row, Index rows) {
+  const Index column = panel * width;
+  const Index rest = columns - column;
+  return {row, rows, column, width, rest < width ? rest : width};
+}
+
+/// Destination of a tile's rows: element (i, j) at data[i * stride + j]; null: not wanted.
+struct TileTarget {
+  float* data = nullptr;
+  Index stride = 0;
+};
+
+DIABOLO_INLINE TileTarget at_place(MatrixView<float> m, const TilePlace& place) {
+  return {m.data == nullptr ? nullptr : m.row(place.row) + place.column, m.stride};
+}
+
+/// z = tile + bias;  y = f(z). Keeps z too where asked.
+inline void activate_tile(const DenseForward& f, const float* tile, const TilePlace& place, TileTarget z_out,
+                          TileTarget y_out) {
+  const float* bias = f.bias + place.column;
+  const float* slope = f.slope == nullptr ? bias : f.slope + place.column;
+  with_activation(f.activation, [&](auto activation) {
+    for (Index i = 0; i < place.rows; ++i) {
+      for (Index j = 0; j < place.used; j += kLanes) {
+        const Vec z = load(tile + i * place.width + j) + load(bias + j);
+        if (z_out.data != nullptr) store(z_out.data + i * z_out.stride + j, z);
+        if (y_out.data != nullptr) {
+          store(y_out.data + i * y_out.stride + j, decltype(activation)::value(z, load(slope + j)));
+        }
+      }
+    }
+  });
+}
+
+/// delta = (dL/dy in `tile`) * f'(kept);  prelu also leaves dL/dy * min(z, 0), the terms of its slope's
+/// gradient.
+inline void chain_tile(const ActivationGradient& below, const float* tile, const TilePlace& place,
+                       const float* kept, Index kept_stride) {
+  const TileTarget delta = at_place(below.delta, place);
+  const TileTarget terms = at_place(below.slope_terms, place);
+  const bool learned = below.activation == Activation::prelu;
+  const float* slope = learned ? below.slope + place.column : tile;
+  with_activation(below.activation, [&](auto activation) {
+    for (Index i = 0; i < place.rows; ++i) {
+      for (Index j = 0; j < place.used; j += kLanes) {
+        const Vec dy = load(tile + i * place.width + j);
+        const Vec saved = load(kept + i * kept_stride + j);
+        store(delta.data + i * delta.stride + j,
+              dy * decltype(activation)::derivative(saved, load(slope + j)));
+        if (learned) store(terms.data + i * terms.stride + j, dy * select(saved < 0.0f, saved, Vec{}));
+      }
+    }
+  });
+}
+
+/// Adds the loss of every element to its row's 16 lanes and leaves scale * gradient in `out`.
+/// Feature j adds to lane j mod 16 in the order of j, whatever the panels' width: the same sum on every
+/// machine.
+template <class LossFunction>
+void loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y, const TilePlace& place,
+                  TileTarget out) {
+  const Vec scale = broadcast(loss.scale);
+  const VecI numbers = lane_numbers();
+  for (Index i = 0; i < place.rows; ++i) {
+    const float* target = loss.target.row(place.row + i) + place.column;
+    float* lanes = loss.lanes + (place.row + i) * kGroup;
+    for (Index group = 0; group < place.used; group += kGroup) {
+#pragma GCC unroll 4
+      for (Index lane = 0; lane < kGroup; lane += kLanes) {
+        const Index j = group + lane;
+        const LossAndGradient at = function(load(y.data + i * y.stride + j), load(target + j));
+        const VecI exists = numbers < static_cast<std::int32_t>(place.used - j);
+        store(lanes + lane, load(lanes + lane) + select(exists, at.loss, Vec{}));
+        if (out.data != nullptr) store(out.data + i * out.stride + j, scale * at.gradient);
+      }
+    }
+  }
+}
+
+/// The last layer's tile: loss, and its gradient at the pre-activation.
+inline void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace& place) {
+  const LossEpilogue& loss = *f.loss;
+  alignas(64) float z[kTallestTile * kWidestPanel];
+  alignas(64) float y[kTallestTile * kWidestPanel];
+  const TileTarget z_tile{z, place.width};
+  const TileTarget y_tile{y, place.width};
+  const TileTarget delta = at_place(loss.delta, place);
+
+  if (loss.loss == Loss::binary_crossentropy) {
+    activate_tile(f, tile, place, z_tile, at_place(f.y, place));
+    return loss_of_tile(loss, BinaryCrossEntropy{}, z_tile, place, delta);
+  }
+  activate_tile(f, tile, place, z_tile, y_tile);
+  if (f.y.data != nullptr) {
+    const TileTarget to = at_place(f.y, place);
+    for (Index i = 0; i < place.rows; ++i) {
+      for (Index j = 0; j < place.used; j += kLanes)
+        store(to.data + i * to.stride + j, load(y + i * place.width + j));
+    }
+  }
+  alignas(64) float dy[kTallestTile * kWidestPanel];
+  const TileTarget dy_tile{delta.data == nullptr ? nullptr : dy, place.width};
+  switch (loss.loss) {
+    case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, place, dy_tile); break;
+    case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, place, dy_tile); break;
+    default: loss_of_tile(loss, HuberError{}, y_tile, place, dy_tile); break;
+  }
+  if (delta.data == nullptr) return;
+  const ActivationGradient through{f.activation, {}, f.slope, loss.delta, loss.slope_terms};
+  chain_tile(through, dy, place, derivative_reads_preactivation(f.activation) ? z : y, place.width);
+}
+
+inline void finish_forward(const DenseForward& f, const float* tile, const TilePlace& place) {
+  if (f.loss != nullptr) return finish_with_loss(f, tile, place);
+  activate_tile(f, tile, place, at_place(f.preactivation, place), at_place(f.y, place));
+}
+
+inline void finish_input_gradient(const DenseInputGradient& g, const float* tile, const TilePlace& place) {
+  const float* kept = g.below.kept.row(place.row) + place.column;
+  chain_tile(g.below, tile, place, kept, g.below.kept.stride);
+}
+
+}  // namespace
+}  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

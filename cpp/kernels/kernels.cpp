@@ -1,0 +1,199 @@
+// The one translation unit of the arithmetic, compiled once per instruction set. It shows the linker a single
+// symbol: a shared inline function, kept by the linker in its AVX-512 form, would kill older machines.
+#include "kernels/kernels.h"
+
+#include "kernels/epilogue.h"
+#include "kernels/evaluate.h"
+#include "kernels/gemm.h"
+#include "kernels/pack.h"
+#include "kernels/update_rules.h"
+
+namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
+namespace {
+
+void dense_forward(const DenseForward& f) {
+  multiply_panels(f.x, f.weights, f.panels, [&](Index panel, const float* tile, Index row, Index rows) {
+    finish_forward(f, tile, tile_place(panel, f.weights.width, f.weights.outputs, row, rows));
+  });
+}
+
+void dense_input_gradient(const DenseInputGradient& g) {
+  multiply_panels(g.delta, g.transposed, g.panels,
+                  [&](Index panel, const float* tile, Index row, Index rows) {
+                    finish_input_gradient(
+                        g, tile, tile_place(panel, g.transposed.width, g.transposed.outputs, row, rows));
+                  });
+}
+
+void copy(const float* from, Index count, float* to) {
+  for (Index i = 0; i < count; i += kLanes) store(to + i, load(from + i));
+}
+
+void add(const float* from, Index count, float* to) {
+  for (Index i = 0; i < count; i += kLanes) store(to + i, load(to + i) + load(from + i));
+}
+
+/// sum (unit_rows, width) += the terms' products, block of rows by block of rows.
+void add_products(const DenseWeightGradient& g, Index unit_rows, bool begun, float* sum) {
+  alignas(64) float product[kUnitBuffer];
+  const Index count = unit_rows * g.width;
+  const Index rows = g.terms[0].a.rows;
+  for (Index block = 0; block < rows; block += kRowBlock) {
+    const Index block_rows = rows - block < kRowBlock ? rows - block : kRowBlock;
+    for (int t = 0; t < g.term_count; ++t) {
+      const GradientTerm& term = g.terms[t];
+      with_vectors(g.width, [&](auto vectors) {
+        multiply_unit<decltype(vectors)::value>(term.a.row(block) + g.unit_row, term.a.stride,
+                                                term.b.row(block) + g.panel * g.width, term.b.stride,
+                                                block_rows, unit_rows, begun ? product : sum);
+      });
+      if (begun) add(product, count, sum);
+      begun = true;
+    }
+  }
+}
+
+/// Columns past the last one hold whatever the operands' padding held: make them zero, for the weights stay
+/// zero there.
+void clear_padding(Index unit_rows, Index width, Index used, float* values) {
+  for (Index i = 0; i < unit_rows; ++i) {
+    for (Index j = used; j < width; ++j) values[i * width + j] = 0.0f;
+  }
+}
+
+bool dense_weight_gradient(const DenseWeightGradient& g) {
+  alignas(64) float sum[kUnitBuffer];
+  const Index unit_rows = g.inputs - g.unit_row < kUnitRows ? g.inputs - g.unit_row : kUnitRows;
+  const Index used = g.outputs - g.panel * g.width < g.width ? g.outputs - g.panel * g.width : g.width;
+  const Index count = unit_rows * g.width;
+  const Index offset = (g.panel * g.inputs + g.unit_row) * g.width;
+
+  if (g.add_stored) copy(g.gradient + offset, count, sum);
+  add_products(g, unit_rows, g.add_stored, sum);
+  if (used < g.width) clear_padding(unit_rows, g.width, used, sum);
+  if (!g.last) {
+    copy(sum, count, g.gradient + offset);
+    return true;
+  }
+
+  const UpdateRule& rule = *g.rule;
+  const bool penalize = rule.l1 != 0.0f || rule.l2 != 0.0f;
+  float* weights = g.weights + offset;
+  const Index sums_stride = (g.outputs + kGroup - 1) / kGroup;
+  const Index first_sum = g.unit_row / kGroup * sums_stride + g.panel * g.width / kGroup;
+  if (g.penalty_sums != nullptr) {
+    const Vec l1 = broadcast(rule.l1);
+    const Vec l2 = broadcast(rule.l2);
+    sum_blocks(weights, unit_rows, g.width, used, g.penalty_sums + first_sum, sums_stride,
+               [&](Vec w) { return fma(l2 * w, w, l1 * abs(w)); });
+  }
+  if (g.use == GradientUse::store) {
+    for (Index i = 0; i < count; i += kLanes) {
+      const Vec gradient = load(sum + i);
+      store(sum + i, penalize ? with_penalty(rule, gradient, load(weights + i)) : gradient);
+    }
+    if (g.square_sums != nullptr) {
+      sum_blocks(sum, unit_rows, g.width, used, g.square_sums + first_sum, sums_stride,
+                 [](Vec x) { return x * x; });
+    }
+    copy(sum, count, g.gradient + offset);
+    return true;
+  }
+  const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
+  const bool finite =
+      apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count}, sum, penalize);
+  if (g.transposed != nullptr) {
+    transpose_rows(g.weights + g.panel * g.inputs * g.width, g.unit_row, unit_rows, g.width,
+                   g.panel * g.width, g.outputs, g.transposed, g.transposed_width);
+  }
+  return finite;
+}
+
+/// sum (16) = column sums of `terms` for 16 columns, block of rows by block of rows.
+void add_columns(MatrixView<const float> terms, Index column, bool begun, float* sum) {
+  for (Index block = 0; block < terms.rows; block += kRowBlock) {
+    const Index end = block + kRowBlock < terms.rows ? block + kRowBlock : terms.rows;
+    Vec total[kGroup / kLanes] = {};
+    for (Index r = block; r < end; ++r) {
+#pragma GCC unroll 4
+      for (Index j = 0; j < kGroup / kLanes; ++j) total[j] += load(terms.row(r) + column + j * kLanes);
+    }
+#pragma GCC unroll 4
+    for (Index j = 0; j < kGroup / kLanes; ++j) {
+      store(sum + j * kLanes, begun ? load(sum + j * kLanes) + total[j] : total[j]);
+    }
+    begun = true;
+  }
+}
+
+bool vector_gradient(const VectorGradient& g) {
+  bool finite = true;
+  for (Index column = g.columns.begin; column < g.columns.end; column += kGroup) {
+    alignas(64) float sum[kGroup];
+    if (g.add_stored) copy(g.gradient + column, kGroup, sum);
+    add_columns(g.terms, column, g.add_stored, sum);
+    const Index used = g.units - column < kGroup ? g.units - column : kGroup;
+    clear_padding(1, kGroup, used, sum);
+    if (!g.last || g.use == GradientUse::store) {
+      copy(sum, kGroup, g.gradient + column);
+      if (g.last && g.square_sums != nullptr) {
+        sum_blocks(sum, 1, kGroup, kGroup, g.square_sums + column / kGroup, 1, [](Vec x) { return x * x; });
+      }
+      continue;
+    }
+    const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + column; };
+    finite &= apply_rule(
+        *g.rule, {g.weights + column, moment(g.first_moment), moment(g.second_moment), kGroup}, sum, false);
+  }
+  return finite;
+}
+
+bool stored_update(const StoredUpdate& u) {
+  const Index unit_rows = u.inputs - u.unit_row < kUnitRows ? u.inputs - u.unit_row : kUnitRows;
+  const Index offset = (u.panel * u.inputs + u.unit_row) * u.width;
+  const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
+  const bool finite = apply_rule(
+      *u.rule, {u.weights + offset, moment(u.first_moment), moment(u.second_moment), unit_rows * u.width},
+      u.gradient + offset, false);
+  if (u.transposed != nullptr) {
+    transpose_rows(u.weights + u.panel * u.inputs * u.width, u.unit_row, unit_rows, u.width,
+                   u.panel * u.width, u.outputs, u.transposed, u.transposed_width);
+  }
+  return finite;
+}
+
+void transpose_panels(const Panels& from, float* to, Index to_width) {
+  for (Index p = 0; p < from.count(); ++p) {
+    transpose_rows(from.data + p * from.inputs * from.width, 0, from.inputs, from.width, p * from.width,
+                   from.outputs, to, to_width);
+  }
+}
+
+void finish_loss(const float* lanes, Index rows, float scale, float* row_loss) {
+  for (Index r = 0; r < rows; ++r) row_loss[r] = scale * sum_of_lanes(lanes + r * kGroup);
+}
+
+}  // namespace
+
+extern const KernelTable table;
+const KernelTable table = {
+    .name = DIABOLO_ISA_LABEL,
+    .lanes = kLanes,
+#if defined(__AVX2__) || defined(__aarch64__)
+    .fused = true,
+#else
+    .fused = false,
+#endif
+    .panel_widths = kPanelWidths,
+    .panel_width_count = kPanelWidthCount,
+    .dense_forward = dense_forward,
+    .dense_input_gradient = dense_input_gradient,
+    .dense_weight_gradient = dense_weight_gradient,
+    .vector_gradient = vector_gradient,
+    .stored_update = stored_update,
+    .transpose_panels = transpose_panels,
+    .finish_loss = finish_loss,
+    .evaluate = evaluate,
+};
+
+}  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

@@ -1,0 +1,248 @@
+// What the rest of the library may know of the arithmetic: argument structs and one table of functions per
+// instruction set. No layer, no thread and no instruction appears here.
+#pragma once
+
+#include <cstdint>
+
+#include "base/matrix.h"
+
+namespace diabolo::kernels {
+
+/// Sums over rows are cut into blocks of this many rows, whatever the threads: within a block one accumulator
+/// per output element in row order, between blocks in block order. So no result depends on the thread count.
+inline constexpr Index kRowBlock = 256;
+
+/// Rows of a weight matrix in one unit of the weights phase; every register tile's height divides it.
+inline constexpr Index kUnitRows = 48;
+
+/// Column sums and panel widths come in groups of 16, the widest register, on every instruction set.
+inline constexpr Index kGroup = 16;
+
+/// Kernels may read (never use) this many floats past the last column of a row.
+inline constexpr Index kSlack = 64;
+
+enum class Activation : std::uint8_t {
+  identity,
+  sigmoid,
+  tanh,
+  relu,
+  leaky_relu,
+  elu,
+  prelu,
+  gelu,
+  silu,
+  softplus,
+};
+
+/// Negative slope of leaky_relu (as PyTorch's default).
+inline constexpr float kLeakySlope = 0.01f;
+
+/// Whether an activation's derivative reads its pre-activation (else its output).
+[[nodiscard]] constexpr bool derivative_reads_preactivation(Activation a) {
+  return a == Activation::prelu || a == Activation::gelu || a == Activation::silu ||
+         a == Activation::softplus;
+}
+
+enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy };
+
+/// A weight matrix W (inputs, outputs) in panels: [ceil(outputs / width)][inputs][width], zeros beyond
+/// `outputs`.
+struct Panels {
+  const float* data = nullptr;
+  Index inputs = 0;
+  Index outputs = 0;
+  Index width = 0;
+
+  [[nodiscard]] Index count() const { return (outputs + width - 1) / width; }
+};
+
+/// The loss of the last layer, taken while its tile is at hand. `delta` receives the gradient of
+/// scale * sum over features of the loss, at the pre-activation.
+struct LossEpilogue {
+  Loss loss = Loss::mse;
+  MatrixView<const float> target;  // (rows, outputs)
+  float scale = 1.0f;              // of the gradient: 1 / (rows of the batch * features)
+  float* lanes = nullptr;          // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
+  MatrixView<float> delta;         // (rows, outputs); data null: no gradient wanted
+  MatrixView<float> slope_terms;   // (rows, outputs), prelu only: dL/dy * min(z, 0)
+};
+
+/// y = f(x W + b) over all rows and the panels [first, last).
+struct DenseForward {
+  MatrixView<const float> x;     // (rows, inputs)
+  Panels weights;                // (inputs, outputs)
+  Range panels;                  // which of them
+  const float* bias = nullptr;   // (outputs), padded to whole panels with zeros
+  const float* slope = nullptr;  // (outputs), prelu only, padded likewise
+  Activation activation = Activation::identity;
+  MatrixView<float> preactivation;  // (rows, outputs); data null: not kept
+  MatrixView<float> y;              // (rows, outputs); data null: not kept
+  const LossEpilogue* loss = nullptr;
+};
+
+/// How dL/dy of a layer becomes dL/dz, z its pre-activation: multiply by f'(z).
+struct ActivationGradient {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;   // (rows, units): output or pre-activation, as the activation declares
+  const float* slope = nullptr;   // (units), prelu only
+  MatrixView<float> delta;        // (rows, units): dL/dz goes here
+  MatrixView<float> slope_terms;  // (rows, units): dL/dy * min(z, 0), prelu only
+};
+
+/// The layer below receives dL/dz_below = (delta W^T) * f'_below over all rows and the panels [first, last)
+/// of W^T.
+struct DenseInputGradient {
+  MatrixView<const float> delta;  // (rows, outputs)
+  Panels transposed;              // W^T (outputs, inputs)
+  Range panels;
+  ActivationGradient below;
+};
+
+enum class Rule : std::uint8_t { sgd, momentum, nesterov, adam, rmsprop };
+
+/// One step of an optimiser as plain data: rates and corrections are those of *this* step.
+///   sgd       w -= rate g
+///   momentum  u = decay_1 u - rate g;  w += u
+///   nesterov  u = decay_1 u - rate g;  w += decay_1 u - rate g
+///   adam      m = decay_1 m + gain_1 g;  v = decay_2 v + gain_2 g^2;  w -= rate m / (sqrt(v) root_scale +
+///   epsilon) rmsprop   v = decay_2 v + gain_2 g^2;  w -= rate g / (sqrt(v) + epsilon)
+/// before which g *= clip, after g += l1 sign(w) + 2 l2 w, and w *= keep (AdamW's decay) first of all on w.
+struct UpdateRule {
+  Rule rule = Rule::sgd;
+  float rate = 0.0f;  // for adam with the first bias correction
+  float decay_1 = 0.0f;
+  float gain_1 = 1.0f;
+  float decay_2 = 0.0f;
+  float gain_2 = 1.0f;
+  float root_scale = 1.0f;  // 1 / sqrt(1 - beta_2^t)
+  float epsilon = 0.0f;
+  float keep = 1.0f;  // 1 - rate * weight_decay; 1 for vectors
+  float l1 = 0.0f;    // 0 for vectors
+  float l2 = 0.0f;
+  float clip = 1.0f;
+};
+
+/// How many moments (arrays of the weights' size) a rule keeps.
+[[nodiscard]] constexpr int moments_of(Rule rule) {
+  return rule == Rule::sgd ? 0 : rule == Rule::adam ? 2 : 1;
+}
+
+/// One summand of a weight gradient: a^T b over the rows of the slab.
+struct GradientTerm {
+  MatrixView<const float> a;  // (rows, inputs of the weight)
+  MatrixView<const float> b;  // (rows, outputs of the weight)
+};
+
+/// What happens to a finished gradient.
+enum class GradientUse : std::uint8_t {
+  store,   // write it (penalties included when `penalize`) to `gradient`
+  update,  // apply the rule to weights, moments and the packed copy on the spot
+};
+
+/// One unit of the weights phase: rows [row, row + 48) by one panel of a weight and its moments.
+struct DenseWeightGradient {
+  const GradientTerm* terms = nullptr;
+  int term_count = 0;
+  Index inputs = 0;
+  Index outputs = 0;
+  Index width = 0;     // of the panels
+  Index unit_row = 0;  // first row of the unit, a multiple of kUnitRows
+  Index panel = 0;
+  float* weights = nullptr;  // panels of W
+  float* first_moment = nullptr;
+  float* second_moment = nullptr;
+  float* transposed = nullptr;  // panels of W^T; null: nobody reads them
+  Index transposed_width = 0;
+  float* gradient = nullptr;  // panels like W: sums of earlier slabs, or the store's destination
+  bool add_stored = false;    // begin from what `gradient` holds
+  bool last = true;           // false: more slabs follow, only store the running sum
+  GradientUse use = GradientUse::update;
+  const UpdateRule* rule = nullptr;
+  // Per 16 x 16 block of W, (ceil(inputs/16), ceil(outputs/16)) or null. Fixed blocks: the same on every
+  // machine.
+  float* penalty_sums = nullptr;  // l1 |w| + l2 w^2 before the update
+  float* square_sums = nullptr;   // of the stored gradient, for its norm
+};
+
+/// A vector parameter (bias, slope): its gradient is the column sum of `terms` (rows, units).
+struct VectorGradient {
+  MatrixView<const float> terms;
+  Range columns;  // a multiple of 16 at both ends (the end may reach into the padding)
+  Index units = 0;
+  float* weights = nullptr;  // (units), padded
+  float* first_moment = nullptr;
+  float* second_moment = nullptr;
+  float* gradient = nullptr;
+  bool add_stored = false;
+  bool last = true;
+  GradientUse use = GradientUse::update;
+  const UpdateRule* rule = nullptr;
+  float* square_sums = nullptr;  // (ceil(units/16))
+};
+
+/// The update alone, from a gradient stored earlier (and clipped by rule->clip): one unit or one range of
+/// columns.
+struct StoredUpdate {
+  Index inputs = 0;
+  Index outputs = 0;
+  Index width = 0;
+  Index unit_row = 0;
+  Index panel = 0;
+  float* weights = nullptr;
+  float* first_moment = nullptr;
+  float* second_moment = nullptr;
+  float* transposed = nullptr;
+  Index transposed_width = 0;
+  const float* gradient = nullptr;
+  const UpdateRule* rule = nullptr;
+};
+
+/// Elementary functions, reachable one by one for the accuracy tests.
+enum class Function : std::uint8_t {
+  exp,
+  expm1,
+  log,
+  log1p,
+  tanh,
+  sigmoid,
+  erf,
+  softplus,
+  elu,
+  gelu,
+  silu,
+  gelu_derivative,
+  silu_derivative
+};
+
+/// Everything one instruction set offers, tile sizes included.
+struct KernelTable {
+  const char* name;
+  Index lanes;
+  bool fused;                 // has fused multiply-add: bits agree with every other fused table
+  const Index* panel_widths;  // those it has tiles for, multiples of 16, narrowest first
+  int panel_width_count;
+  void (*dense_forward)(const DenseForward&);
+  void (*dense_input_gradient)(const DenseInputGradient&);
+  bool (*dense_weight_gradient)(const DenseWeightGradient&);  // false: a weight became non-finite
+  bool (*vector_gradient)(const VectorGradient&);
+  bool (*stored_update)(const StoredUpdate&);
+  void (*transpose_panels)(const Panels& from, float* to, Index to_width);
+  void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
+  void (*evaluate)(Function, const float* x, float* y, Index count);
+};
+
+/// The tables this machine can run, slowest first.
+struct TableList {
+  const KernelTable* tables[8];
+  int count;
+};
+[[nodiscard]] TableList available_tables();
+
+/// The fastest table, or the one DIABOLO_ISA names. Throws std::invalid_argument, listing the levels, for a
+/// name that is unknown or that this machine cannot run; std::runtime_error on a CPU below every table.
+[[nodiscard]] const KernelTable& select_table();
+
+/// The table of that name. Throws std::invalid_argument, listing the levels, if this machine has none.
+[[nodiscard]] const KernelTable& find_table(const char* name);
+
+}  // namespace diabolo::kernels

@@ -1,0 +1,87 @@
+// Register tiles: a few rows by a few vectors of a product, accumulated in k order with one accumulator per
+// element. No blocking, no epilogue: a finished tile is left in a small buffer that the first-level cache
+// holds.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/vec.h"
+
+namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr Index kPanelWidths[] = {16, 32, 48, 64};
+#else
+// Wider panels would leave too few registers for rows, or (NEON) gain nothing.
+constexpr Index kPanelWidths[] = {16};
+#endif
+constexpr int kPanelWidthCount = sizeof(kPanelWidths) / sizeof(kPanelWidths[0]);
+constexpr Index kWidestPanel = kPanelWidths[kPanelWidthCount - 1];
+constexpr Index kTallestTile = 16;
+// A unit's sums; multiply_unit may write up to 3 rows past the unit's last.
+constexpr Index kUnitBuffer = (kUnitRows + 4) * kWidestPanel;
+
+/// Rows of a tile that is `vectors` registers wide: as many accumulators as leave room for the operands.
+/// AVX-512 has 32 registers, AVX2 and SSE have 16, NEON 32. Each height divides kUnitRows.
+template <int vectors>
+constexpr int tile_rows() {
+#if defined(__AVX512F__)
+  return vectors <= 2 ? 12 : vectors == 3 ? 8 : 6;
+#elif defined(__AVX2__)
+  return 6;
+#elif defined(__aarch64__)
+  return 6;
+#else
+  return 2;
+#endif
+}
+
+/// tile (rows, width) = A B:  A is `rows` rows of `count` floats, B a panel (count, width).
+template <int rows, int vectors>
+void multiply_rows(const float* a, Index a_stride, const float* panel, Index count, float* tile) {
+  constexpr Index width = vectors * kLanes;
+  Vec sum[rows][vectors] = {};
+  for (Index k = 0; k < count; ++k) {
+    Vec b[vectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) b[j] = load(panel + k * width + j * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const Vec x = broadcast(a[i * a_stride + k]);
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sum[i][j] = fma(x, b[j], sum[i][j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) store(tile + i * width + j * kLanes, sum[i][j]);
+  }
+}
+
+/// tile (rows, width) = A^T B over `count` rows:  A and B are row-major, the tile's rows are columns of A.
+template <int rows, int vectors>
+void multiply_columns(const float* a, Index a_stride, const float* b, Index b_stride, Index count,
+                      float* tile) {
+  constexpr Index width = vectors * kLanes;
+  Vec sum[rows][vectors] = {};
+  for (Index k = 0; k < count; ++k) {
+    Vec y[vectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) y[j] = load(b + k * b_stride + j * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const Vec x = broadcast(a[k * a_stride + i]);
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sum[i][j] = fma(x, y[j], sum[i][j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) store(tile + i * width + j * kLanes, sum[i][j]);
+  }
+}
+
+}  // namespace
+}  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

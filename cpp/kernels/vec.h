@@ -1,0 +1,144 @@
+// The vector type of the instruction set this file is compiled for, and the few primitives that have no
+// operator. Arithmetic, comparisons, shifts and casts come from the compiler's vector extensions; no
+// mathematics here.
+#pragma once
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE4_1__)
+#include <smmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include <cstdint>
+
+#include "base/matrix.h"
+
+namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
+namespace {
+
+#if defined(__AVX512F__)
+inline constexpr Index kLanes = 16;
+#elif defined(__AVX2__)
+inline constexpr Index kLanes = 8;
+#else
+inline constexpr Index kLanes = 4;
+#endif
+
+using Vec = float __attribute__((vector_size(kLanes * 4)));
+using VecI = std::int32_t __attribute__((vector_size(kLanes * 4)));
+// The same vector without the promise of alignment, and free to alias what it points at.
+using LooseVec = float __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+using LooseVecI = std::int32_t __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+#define DIABOLO_INLINE inline __attribute__((always_inline))
+
+DIABOLO_INLINE Vec load(const float* from) {
+  return *reinterpret_cast<const LooseVec*>(from);
+}
+DIABOLO_INLINE void store(float* to, Vec v) {
+  *reinterpret_cast<LooseVec*>(to) = v;
+}
+DIABOLO_INLINE Vec broadcast(float x) {
+  return Vec{} + x;
+}
+DIABOLO_INLINE VecI broadcast_int(std::int32_t x) {
+  return VecI{} + x;
+}
+
+/// The same 32 bits of every lane, seen as the other type.
+DIABOLO_INLINE VecI bits_of(Vec v) {
+  return (VecI)v;
+}
+DIABOLO_INLINE Vec from_bits(VecI v) {
+  return (Vec)v;
+}
+
+/// Lane by lane `mask ? a : b`; a mask is what a comparison of vectors gives: all ones or all zeros.
+DIABOLO_INLINE Vec select(VecI mask, Vec a, Vec b) {
+  return mask ? a : b;
+}
+
+/// a * b + c, rounded once where the instruction set can (all but the x86-64 baseline).
+DIABOLO_INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f32(c, a, b);
+#else
+  return a * b + c;
+#endif
+}
+
+/// a > b ? a : b, so b where either is NaN: the x86 rule, kept everywhere.
+DIABOLO_INLINE Vec max(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return _mm512_max_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(a, b);
+#elif defined(__SSE4_1__)
+  return _mm_max_ps(a, b);
+#else
+  return select(a > b, a, b);
+#endif
+}
+
+/// a < b ? a : b, so b where either is NaN.
+DIABOLO_INLINE Vec min(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(a, b);
+#elif defined(__SSE4_1__)
+  return _mm_min_ps(a, b);
+#else
+  return select(a < b, a, b);
+#endif
+}
+
+/// Correctly rounded square root.
+DIABOLO_INLINE Vec sqrt(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_sqrt_ps(v);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(v);
+#elif defined(__SSE4_1__)
+  return _mm_sqrt_ps(v);
+#elif defined(__aarch64__)
+  return vsqrtq_f32(v);
+#endif
+}
+
+DIABOLO_INLINE Vec abs(Vec v) {
+  return from_bits(bits_of(v) & broadcast_int(0x7fffffff));
+}
+
+/// The sign bit of `sign` on the magnitude of `v` (which must not be negative).
+DIABOLO_INLINE Vec with_sign_of(Vec v, Vec sign) {
+  return from_bits(bits_of(v) | (bits_of(sign) & broadcast_int(static_cast<std::int32_t>(0x80000000u))));
+}
+
+DIABOLO_INLINE bool any(VecI mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_epi8((__m256i)mask) != 0;
+#elif defined(__SSE4_1__)
+  return _mm_movemask_epi8((__m128i)mask) != 0;
+#else
+  return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+#endif
+}
+
+/// Lane i of the result is i: to compare with a column number.
+DIABOLO_INLINE VecI lane_numbers() {
+  VecI numbers{};
+  for (int i = 0; i < static_cast<int>(kLanes); ++i) numbers[i] = i;
+  return numbers;
+}
+
+}  // namespace
+}  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

@@ -1,0 +1,47 @@
+// Dense: y = f(x W + b), with bias, activation, loss and the chain rule fused into the products.
+#pragma once
+
+#include "model/layer.h"
+
+namespace diabolo {
+
+/// A dense layer as its user describes it.
+struct DenseSpec {
+  std::string name;  // "encoder.0": its parameters are encoder.0.kernel, .bias and, for prelu, .slope
+  Index inputs = 0;
+  Index outputs = 0;
+  kernels::Activation activation = kernels::Activation::identity;
+  std::string initializer = "glorot_uniform";
+  std::string tied_to;  // another layer, whose kernel, transposed, is this one's; empty: none
+};
+
+class Dense final : public Layer {
+ public:
+  /// Declares its parameters in `plan`. `below` says whether another layer stands below this one.
+  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool below);
+
+  [[nodiscard]] Index inputs() const override { return inputs_; }
+  [[nodiscard]] Index outputs() const override { return outputs_; }
+  [[nodiscard]] LayerBooking book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const override;
+  void forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
+               const kernels::LossEpilogue* loss) const override;
+  [[nodiscard]] kernels::ActivationGradient activation_gradient(const Parameters& parameters,
+                                                                const LayerBuffers& buffers) const override;
+  void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                      const kernels::ActivationGradient& below) const override;
+  void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
+
+ private:
+  [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
+  [[nodiscard]] kernels::Panels backward_panels(const Parameters& parameters) const;
+
+  const Index inputs_;
+  const Index outputs_;
+  const kernels::Activation activation_;
+  const bool tied_;
+  int kernel_ = -1;
+  int bias_ = -1;
+  int slope_ = -1;
+};
+
+}  // namespace diabolo

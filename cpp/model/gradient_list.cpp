@@ -1,0 +1,198 @@
+// See gradient_list.h.
+#include "model/gradient_list.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "base/workspace.h"
+
+namespace diabolo {
+namespace {
+
+/// Columns of a vector in one unit of work.
+constexpr Index kUnitColumns = 256;
+
+Index blocks(Index n) {
+  return (n + kernels::kGroup - 1) / kernels::kGroup;
+}
+
+/// Double precision and a fixed order: the canonical one of the blocks.
+double sum(const AlignedBuffer<float>& parts) {
+  double total = 0.0;
+  for (Index i = 0; i < parts.size(); ++i) total += static_cast<double>(parts[i]);
+  return total;
+}
+
+}  // namespace
+
+GradientList::GradientList(const kernels::KernelTable& table, Parameters& parameters)
+    : table_(table), parameters_(parameters) {}
+
+GradientList::Target& GradientList::target_for(int number) {
+  for (Target& target : targets_) {
+    if (target.parameter == number) return target;
+  }
+  targets_.push_back({});
+  targets_.back().parameter = number;
+  return targets_.back();
+}
+
+void GradientList::add_product(int number, MatrixView<const float> a, MatrixView<const float> b) {
+  Target& target = target_for(number);
+  assert(target.term_count < kMostTerms);
+  target.terms[static_cast<std::size_t>(target.term_count++)] = {a, b};
+}
+
+void GradientList::add_column_sum(int number, MatrixView<const float> terms) {
+  Target& target = target_for(number);
+  target.terms[0].b = terms;
+  target.term_count = 1;
+}
+
+void GradientList::finish(bool with_penalty, bool with_norm) {
+  Index sums = 0;
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    Target& target = targets_[t];
+    const Parameter& p = parameters_.at(target.parameter);
+    target.first_sum = sums;
+    sums += blocks(p.rows) * blocks(p.cols);
+    if (!p.is_kernel) {
+      for (Index c = 0; c < p.cols; c += kUnitColumns) {
+        const Index end = std::min(c + kUnitColumns, round_up(p.cols, kernels::kGroup));
+        units_.push_back({t, 0, 0, {c, end}, static_cast<double>(end - c), 0.0});
+      }
+      continue;
+    }
+    for (Index panel = 0; panel < (p.cols + p.width - 1) / p.width; ++panel) {
+      for (Index row = 0; row < p.rows; row += kernels::kUnitRows) {
+        const Index rows = std::min(kernels::kUnitRows, p.rows - row);
+        units_.push_back(
+            {t, row, panel, {}, 2.0 * static_cast<double>(rows * p.width) * target.term_count, 0.0});
+      }
+    }
+  }
+  for (Unit& unit : units_) {
+    unit.cost_before = total_cost_;
+    total_cost_ += unit.cost;
+  }
+  if (with_penalty) penalty_sums_ = AlignedBuffer<float>(sums);
+  if (with_norm) square_sums_ = AlignedBuffer<float>(sums);
+}
+
+/// Contiguous, so that a worker meets the same weights and moments at every step and keeps them in its own
+/// cache.
+Range GradientList::share_of(const Worker& worker) const {
+  const auto first_from = [&](double cost) {
+    const auto at = std::lower_bound(units_.begin(), units_.end(), cost, [](const Unit& unit, double wanted) {
+      return unit.cost_before + 0.5 * unit.cost < wanted;
+    });
+    return static_cast<Index>(at - units_.begin());
+  };
+  const double step = total_cost_ / worker.count();
+  const bool is_last = worker.index() + 1 == worker.count();
+  return {first_from(step * worker.index()),
+          is_last ? static_cast<Index>(units_.size()) : first_from(step * (worker.index() + 1))};
+}
+
+bool GradientList::run(Worker& worker, const GradientPass& pass, const StepRules& rules) const {
+  const Range share = share_of(worker);
+  bool finite = true;
+  for (Index i = share.begin; i < share.end; ++i) {
+    const Unit& unit = units_[static_cast<std::size_t>(i)];
+    const bool is_kernel = parameters_.at(targets_[unit.target].parameter).is_kernel;
+    finite &= is_kernel ? run_kernel(unit, pass, rules) : run_vector(unit, pass, rules);
+    if (worker.poll(unit.cost * static_cast<double>(pass.rows))) break;
+  }
+  return finite;
+}
+
+bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const StepRules& rules) const {
+  const Target& target = targets_[unit.target];
+  const Parameter& p = parameters_.at(target.parameter);
+  auto terms = target.terms;
+  for (kernels::GradientTerm& term : terms) term.a.rows = term.b.rows = pass.rows;
+
+  kernels::DenseWeightGradient g;
+  g.terms = terms.data();
+  g.term_count = target.term_count;
+  g.inputs = p.rows;
+  g.outputs = p.cols;
+  g.width = p.width;
+  g.unit_row = unit.row;
+  g.panel = unit.panel;
+  g.weights = parameters_.weights(target.parameter);
+  g.first_moment = parameters_.moment(0, target.parameter);
+  g.second_moment = parameters_.moment(1, target.parameter);
+  g.transposed = parameters_.transposed(target.parameter);
+  g.transposed_width = p.transposed_width;
+  g.gradient = parameters_.gradient(target.parameter);
+  g.add_stored = pass.add_stored;
+  g.last = pass.last;
+  g.use = pass.use;
+  g.rule = &rules.kernels;
+  if (penalty_sums_.size() != 0) g.penalty_sums = penalty_sums_.data() + target.first_sum;
+  if (square_sums_.size() != 0) g.square_sums = square_sums_.data() + target.first_sum;
+  return table_.dense_weight_gradient(g);
+}
+
+bool GradientList::run_vector(const Unit& unit, const GradientPass& pass, const StepRules& rules) const {
+  const Target& target = targets_[unit.target];
+  kernels::VectorGradient g;
+  g.terms = target.terms[0].b;
+  g.terms.rows = pass.rows;
+  g.columns = unit.columns;
+  g.units = parameters_.at(target.parameter).cols;
+  g.weights = parameters_.weights(target.parameter);
+  g.first_moment = parameters_.moment(0, target.parameter);
+  g.second_moment = parameters_.moment(1, target.parameter);
+  g.gradient = parameters_.gradient(target.parameter);
+  g.add_stored = pass.add_stored;
+  g.last = pass.last;
+  g.use = pass.use;
+  g.rule = &rules.vectors;
+  if (square_sums_.size() != 0) g.square_sums = square_sums_.data() + target.first_sum;
+  return table_.vector_gradient(g);
+}
+
+bool GradientList::update_from_stored(Worker& worker, const StepRules& rules) const {
+  const Range share = share_of(worker);
+  bool finite = true;
+  for (Index i = share.begin; i < share.end; ++i) {
+    const Unit& unit = units_[static_cast<std::size_t>(i)];
+    const Target& target = targets_[unit.target];
+    const Parameter& p = parameters_.at(target.parameter);
+    kernels::StoredUpdate u;
+    // A range of a vector's columns is a panel of its own, one row high.
+    const Index shift = p.is_kernel ? 0 : unit.columns.begin;
+    const auto moment = [&](int which) {
+      float* data = parameters_.moment(which, target.parameter);
+      return data == nullptr ? nullptr : data + shift;
+    };
+    u.inputs = p.rows;
+    u.outputs = p.cols;
+    u.width = p.is_kernel ? p.width : unit.columns.size();
+    u.unit_row = unit.row;
+    u.panel = unit.panel;
+    u.weights = parameters_.weights(target.parameter) + shift;
+    u.first_moment = moment(0);
+    u.second_moment = moment(1);
+    u.transposed = parameters_.transposed(target.parameter);
+    u.transposed_width = p.transposed_width;
+    u.gradient = parameters_.gradient(target.parameter) + shift;
+    u.rule = p.is_kernel ? &rules.kernels : &rules.vectors;
+    finite &= table_.stored_update(u);
+    if (worker.poll(unit.cost)) break;
+  }
+  return finite;
+}
+
+double GradientList::penalty() const {
+  return sum(penalty_sums_);
+}
+
+double GradientList::gradient_norm() const {
+  return std::sqrt(sum(square_sums_));
+}
+
+}  // namespace diabolo

@@ -1,0 +1,22 @@
+// Initial weights: the usual distributions, each value a pure function of (seed, parameter, position).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/matrix.h"
+
+namespace diabolo {
+
+/// Fills `values` (inputs, outputs), row by row, for parameter `number` of a model:
+///   glorot_uniform  U(-a, a), a = sqrt(6 / (inputs + outputs));  glorot_normal  N(0, 2 / (inputs + outputs))
+///       (Glorot & Bengio 2010)
+///   he_uniform      U(-a, a), a = sqrt(6 / inputs);              he_normal      N(0, 2 / inputs)   (He et
+///   al. 2015) normal          N(0, 0.05^2) orthogonal      orthonormal rows or columns, whichever are fewer
+///   (Saxe et al. 2014)
+/// Throws std::invalid_argument for another name.
+void initialize_kernel(const std::string& initializer, std::uint64_t seed, int number, Index inputs,
+                       Index outputs, std::vector<float>& values);
+
+}  // namespace diabolo

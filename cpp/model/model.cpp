@@ -1,0 +1,59 @@
+// See model.h.
+#include "model/model.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "model/initializer.h"
+
+namespace diabolo {
+namespace {
+
+/// He et al. (2015), as PyTorch.
+constexpr float kInitialSlope = 0.25f;
+
+}  // namespace
+
+void initialize(const Network& network, std::uint64_t seed, Parameters& parameters) {
+  std::vector<float> values;
+  for (const DenseSpec& spec : network.specs()) {
+    const int kernel = parameters.find(spec.name + ".kernel");
+    if (kernel >= 0) {
+      initialize_kernel(spec.initializer, seed, kernel, spec.inputs, spec.outputs, values);
+      parameters.import_values(kernel, values.data());
+    }
+    const int slope = parameters.find(spec.name + ".slope");
+    if (slope >= 0) {
+      values.assign(static_cast<std::size_t>(spec.outputs), kInitialSlope);
+      parameters.import_values(slope, values.data());
+    }
+  }
+}
+
+Model::Model(const std::vector<DenseSpec>& specs, Index code_layers, std::uint64_t seed)
+    : network_(std::make_shared<const Network>(kernels::select_table(), specs, code_layers)),
+      parameters_(network_->kernels(), network_->parameter_plan(), Purpose::inference) {
+  initialize(*network_, seed, parameters_);
+}
+
+Model::Model(const Model& like, const AlignedBuffer<float>& weights)
+    : network_(like.network_),
+      parameters_(network_->kernels(), network_->parameter_plan(), Purpose::inference),
+      scaler_(like.scaler_) {
+  parameters_.take_weights_from(weights);
+}
+
+void Model::set_scaler(Scaler scaler) {
+  const auto features = static_cast<std::size_t>(network_->inputs(network_->all()));
+  require(scaler.shift.size() == features && scaler.scale.size() == features,
+          "a scaler must have one shift and one scale for each feature.");
+  scaler_ = std::move(scaler);
+}
+
+Index Model::planned_bytes(const Network& network) {
+  const ParameterPlan& plan = network.parameter_plan();
+  return checked_product(checked_sum(plan.floats(), plan.transposed_floats(Purpose::inference)),
+                         sizeof(float));
+}
+
+}  // namespace diabolo

@@ -1,0 +1,43 @@
+// Model: a network, its parameters and its scaler. Once published it is never written again; training works
+// on a copy.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/aligned.h"
+#include "data/scaler.h"
+#include "model/network.h"
+#include "model/parameters.h"
+
+namespace diabolo {
+
+class Model {
+ public:
+  /// A new model with initial weights: kernels by each layer's initializer, biases 0, prelu slopes 0.25.
+  Model(const std::vector<DenseSpec>& specs, Index code_layers, std::uint64_t seed);
+
+  /// The same network and scaler with other weights, as Parameters::copy_weights_to gives them.
+  Model(const Model& like, const AlignedBuffer<float>& weights);
+
+  [[nodiscard]] const Network& network() const { return *network_; }
+  [[nodiscard]] const std::shared_ptr<const Network>& shared_network() const { return network_; }
+  [[nodiscard]] const Parameters& parameters() const { return parameters_; }
+  [[nodiscard]] Parameters& parameters() { return parameters_; }
+  [[nodiscard]] const Scaler& scaler() const { return scaler_; }
+  void set_scaler(Scaler scaler);
+
+  /// Bytes of a model for inference. Throws std::overflow_error for sizes beyond 64 bits.
+  [[nodiscard]] static Index planned_bytes(const Network& network);
+
+ private:
+  std::shared_ptr<const Network> network_;
+  Parameters parameters_;
+  Scaler scaler_;
+};
+
+/// Parameter values of a model, from initializers.
+void initialize(const Network& network, std::uint64_t seed, Parameters& parameters);
+
+}  // namespace diabolo

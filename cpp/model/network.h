@@ -1,0 +1,70 @@
+// Network: layers in order, immutable once built, and what a batch of rows needs to pass through them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/dense.h"
+#include "model/layer.h"
+
+namespace diabolo {
+
+/// The buffers of one slab of rows in a network, or in some of its layers, booked and then laid out in a
+/// workspace.
+struct NetworkBooking {
+  Range layers;
+  WorkspacePlan::Buffer input;  // (rows, inputs of the first layer)
+  std::vector<LayerBooking> booked;
+};
+
+struct NetworkBuffers {
+  Range layers;
+  MatrixView<float> input;
+  std::vector<LayerBuffers> of_layer;
+
+  [[nodiscard]] const LayerBuffers& at(Index layer) const {
+    return of_layer[static_cast<std::size_t>(layer - layers.begin)];
+  }
+  [[nodiscard]] MatrixView<float> output() const { return of_layer.back().output; }
+};
+
+class Network {
+ public:
+  /// `code_layers` is how many layers, from the input on, make the code.
+  Network(const kernels::KernelTable& table, const std::vector<DenseSpec>& specs, Index code_layers);
+
+  [[nodiscard]] const kernels::KernelTable& kernels() const { return table_; }
+  [[nodiscard]] const ParameterPlan& parameter_plan() const { return parameter_plan_; }
+  [[nodiscard]] const std::vector<DenseSpec>& specs() const { return specs_; }
+  [[nodiscard]] Index size() const { return static_cast<Index>(layers_.size()); }
+  [[nodiscard]] Index code_layers() const { return code_layers_; }
+  [[nodiscard]] const Layer& layer(Index i) const { return *layers_[static_cast<std::size_t>(i)]; }
+
+  [[nodiscard]] Range all() const { return {0, size()}; }
+  [[nodiscard]] Range encoder() const { return {0, code_layers_}; }
+  [[nodiscard]] Range decoder() const { return {code_layers_, size()}; }
+  [[nodiscard]] Index inputs(Range layers) const { return layer(layers.begin).inputs(); }
+  [[nodiscard]] Index outputs(Range layers) const { return layer(layers.end - 1).outputs(); }
+
+  [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const;
+  [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
+
+  /// Rows through the layers; the last one ends in `loss` where given.
+  void forward(const Pass& pass, const NetworkBuffers& buffers, Range rows,
+               const kernels::LossEpilogue* loss) const;
+
+  /// From the gradient at the last pre-activation to those of all layers below.
+  void backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const;
+
+  /// Multiplications and additions of one row's forward pass through `layers`.
+  [[nodiscard]] double forward_cost(Range layers) const;
+
+ private:
+  const kernels::KernelTable& table_;
+  const std::vector<DenseSpec> specs_;
+  const Index code_layers_;
+  ParameterPlan parameter_plan_;
+  std::vector<std::unique_ptr<Layer>> layers_;
+};
+
+}  // namespace diabolo

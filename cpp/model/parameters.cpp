@@ -1,0 +1,184 @@
+// See parameters.h.
+#include "model/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/workspace.h"
+
+namespace diabolo {
+namespace {
+
+/// The panel width for `outputs` columns: the one that computes the fewest columns beyond the last; among
+/// equals the widest, which reads the other operand least often.
+Index panel_width(const kernels::KernelTable& table, Index outputs) {
+  Index best = table.panel_widths[0];
+  for (int i = 1; i < table.panel_width_count; ++i) {
+    const Index width = table.panel_widths[i];
+    // A sixteenth more columns is a fair price for a wider tile: narrow ones load more per multiplication.
+    if (round_up(outputs, width) <= round_up(outputs, best) * 17 / 16) best = width;
+  }
+  return best;
+}
+
+Index panel_floats(Index inputs, Index outputs, Index width) {
+  return checked_product(inputs, round_up(outputs, width));
+}
+
+int find_in(const std::vector<Parameter>& list, const std::string& name) {
+  const auto at = std::find_if(list.begin(), list.end(), [&](const Parameter& p) { return p.name == name; });
+  return at == list.end() ? -1 : static_cast<int>(at - list.begin());
+}
+
+/// Where element (row, col) of a parameter lies in its panels (a vector is one panel).
+Index place_of(const Parameter& p, Index row, Index col) {
+  return (col / p.width * p.rows + row) * p.width + col % p.width;
+}
+
+}  // namespace
+
+int ParameterPlan::add_kernel(const kernels::KernelTable& table, std::string name, Index inputs,
+                              Index outputs, bool needs_input_gradient) {
+  Parameter p;
+  p.name = std::move(name);
+  p.rows = inputs;
+  p.cols = outputs;
+  p.is_kernel = true;
+  p.width = panel_width(table, outputs);
+  p.transposed_width = panel_width(table, inputs);
+  p.needs_input_gradient = needs_input_gradient;
+  p.offset = floats_;
+  p.size = panel_floats(inputs, outputs, p.width);
+  p.transposed_size = panel_floats(outputs, inputs, p.transposed_width);
+  floats_ = checked_sum(floats_, p.size);
+  list_.push_back(std::move(p));
+  return static_cast<int>(list_.size()) - 1;
+}
+
+int ParameterPlan::add_vector(std::string name, Index units) {
+  Parameter p;
+  p.name = std::move(name);
+  p.cols = units;
+  p.width = round_up(units, kernels::kSlack);  // any panel's last one reads whole widths
+  p.offset = floats_;
+  p.size = p.width;
+  floats_ = checked_sum(floats_, p.size);
+  list_.push_back(std::move(p));
+  return static_cast<int>(list_.size()) - 1;
+}
+
+int ParameterPlan::find(const std::string& name) const {
+  return find_in(list_, name);
+}
+
+bool ParameterPlan::has_transposed(const Parameter& p, Purpose purpose) {
+  return p.transposed_in_forward || (purpose == Purpose::training && p.needs_input_gradient);
+}
+
+Index ParameterPlan::transposed_floats(Purpose purpose) const {
+  Index floats = 0;
+  for (const Parameter& p : list_) {
+    if (has_transposed(p, purpose)) floats = checked_sum(floats, p.transposed_size);
+  }
+  return floats;
+}
+
+Parameters::Parameters(const kernels::KernelTable& table, const ParameterPlan& plan, Purpose purpose)
+    : table_(table),
+      list_(plan.list()),
+      weights_(plan.floats()),
+      transposed_(plan.transposed_floats(purpose)) {
+  Index next = 0;
+  for (Parameter& p : list_) {
+    if (!ParameterPlan::has_transposed(p, purpose)) continue;
+    p.transposed_offset = next;
+    next += p.transposed_size;
+  }
+}
+
+int Parameters::find(const std::string& name) const {
+  return find_in(list_, name);
+}
+
+void Parameters::add_moments(int count) {
+  for (int i = 0; i < count; ++i) moments_[i] = AlignedBuffer<float>(weights_.size());
+}
+
+void Parameters::add_gradient() {
+  if (gradient_.size() == 0) gradient_ = AlignedBuffer<float>(weights_.size());
+}
+
+float* Parameters::transposed(int number) {
+  const Index offset = at(number).transposed_offset;
+  return offset < 0 ? nullptr : transposed_.data() + offset;
+}
+
+const float* Parameters::transposed(int number) const {
+  const Index offset = at(number).transposed_offset;
+  return offset < 0 ? nullptr : transposed_.data() + offset;
+}
+
+float* Parameters::moment(int which, int number) {
+  return moments_[which].size() == 0 ? nullptr : moments_[which].data() + at(number).offset;
+}
+
+float* Parameters::gradient(int number) {
+  return gradient_.size() == 0 ? nullptr : gradient_.data() + at(number).offset;
+}
+
+void Parameters::import_values(int number, const float* values) {
+  const Parameter& p = at(number);
+  float* to = weights(number);
+  for (Index r = 0; r < p.rows; ++r) {
+    for (Index c = 0; c < p.cols; ++c) to[place_of(p, r, c)] = values[r * p.cols + c];
+  }
+  refresh_transposed(number);
+}
+
+void Parameters::export_values(int number, float* values) const {
+  unpack(number, weights(number), values);
+}
+
+void Parameters::export_gradient(int number, float* values) const {
+  unpack(number, gradient_.data() + at(number).offset, values);
+}
+
+void Parameters::unpack(int number, const float* from, float* values) const {
+  const Parameter& p = at(number);
+  for (Index r = 0; r < p.rows; ++r) {
+    for (Index c = 0; c < p.cols; ++c) values[r * p.cols + c] = from[place_of(p, r, c)];
+  }
+}
+
+void Parameters::refresh_transposed(int number) {
+  const Parameter& p = at(number);
+  if (p.transposed_offset < 0) return;
+  table_.transpose_panels({weights(number), p.rows, p.cols, p.width}, transposed(number), p.transposed_width);
+}
+
+void Parameters::copy_weights_to(AlignedBuffer<float>& snapshot) const {
+  std::copy_n(weights_.data(), weights_.size(), snapshot.data());
+}
+
+void Parameters::take_weights_from(const AlignedBuffer<float>& snapshot) {
+  std::copy_n(snapshot.data(), weights_.size(), weights_.data());
+  for (int i = 0; i < static_cast<int>(list_.size()); ++i) refresh_transposed(i);
+}
+
+double Parameters::penalty(double l1, double l2) const {
+  double sum = 0.0;
+  for (int i = 0; i < static_cast<int>(list_.size()); ++i) {
+    const Parameter& p = at(i);
+    if (!p.is_kernel) continue;
+    for (Index r = 0; r < p.rows; ++r) {
+      for (Index c = 0; c < p.cols; ++c) {
+        const double w = weights(i)[place_of(p, r, c)];
+        sum += l1 * std::abs(w) + l2 * w * w;
+      }
+    }
+  }
+  return sum;
+}
+
+}  // namespace diabolo

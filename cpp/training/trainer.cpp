@@ -1,0 +1,281 @@
+// See trainer.h. A step is two phases with a meeting after each:
+//   rows     every worker takes its rows all the way: gather, forward, loss, gradients at every
+//   pre-activation weights  the weights of all layers are shared out: reduce over the rows, update on the
+//   spot
+#include "training/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "model/inference.h"
+
+namespace diabolo {
+namespace {
+
+/// A slab feeds this many workers before it grows by another block of rows.
+constexpr int kThreadsPerBlock = 8;
+
+/// Operations of a step below which another worker's meetings cost more than it takes over (see bench/).
+constexpr double kCostPerThread = 2e6;
+
+Index slab_rows_for(Index batch_size, Index rows, int threads) {
+  const Index blocks = (threads + kThreadsPerBlock - 1) / kThreadsPerBlock;
+  return std::min({batch_size, rows, blocks * kernels::kRowBlock});
+}
+
+/// Forward, input gradients and weight gradients cost about the same: three products a layer.
+int useful_threads(const Network& network, Index slab_rows, int threads) {
+  const double cost = 3.0 * network.forward_cost(network.all()) * static_cast<double>(slab_rows);
+  return static_cast<int>(std::clamp(cost / kCostPerThread, 1.0, static_cast<double>(threads)));
+}
+
+GradientList plan_gradients(const Network& network, const NetworkBuffers& buffers, Parameters& parameters,
+                            bool with_penalty, bool with_norm) {
+  GradientList list(network.kernels(), parameters);
+  for (Index i = 0; i < network.size(); ++i) network.layer(i).list_gradients(buffers.at(i), list);
+  list.finish(with_penalty, with_norm);
+  return list;
+}
+
+}  // namespace
+
+Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<Rows> validation,
+                 const TrainingSettings& settings)
+    : settings_(settings),
+      train_(std::move(train)),
+      validation_(std::move(validation)),
+      start_(std::move(start)),
+      network_(start_->network()),
+      parameters_(network_.kernels(), network_.parameter_plan(), Purpose::training),
+      slab_rows_(slab_rows_for(settings.batch_size, train_.count(), settings.threads)),
+      threads_(useful_threads(network_, slab_rows_, settings.threads)),
+      steps_per_epoch_((train_.count() + settings.batch_size - 1) / settings.batch_size),
+      order_(train_, settings.shuffle, settings.seed,
+             RowOrder::window_rows(train_.features(), settings.batch_size)),
+      booking_(network_.book(plan_, network_.all(), slab_rows_, Purpose::training)),
+      lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
+      workspace_(plan_),
+      buffers_(network_.lay_out(booking_, workspace_)),
+      lanes_(workspace_.view(lanes_booking_)),
+      row_loss_(slab_rows_),
+      row_numbers_(2 * slab_rows_),
+      gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips())),
+      completed_(parameters_.floats()),
+      best_(parameters_.floats()) {
+  AlignedBuffer<float>& weights = completed_;
+  start_->parameters().copy_weights_to(weights);
+  parameters_.take_weights_from(weights);
+  parameters_.add_moments(kernels::moments_of(settings.optimizer.rule));
+  const bool several_slabs = slab_rows_ < std::min(settings.batch_size, train_.count());
+  if (several_slabs || clips()) parameters_.add_gradient();
+}
+
+Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings) {
+  const ParameterPlan& parameters = network.parameter_plan();
+  const bool keeps_gradient =
+      settings.clip_norm > 0.0 || std::min(settings.batch_size, rows) > kernels::kRowBlock;
+  const Index copies = 3 + kernels::moments_of(settings.optimizer.rule) + (keeps_gradient ? 1 : 0);
+  Index floats = checked_product(parameters.floats(), copies);
+  floats = checked_sum(floats, parameters.transposed_floats(Purpose::training));
+
+  const Index slab_rows = slab_rows_for(settings.batch_size, rows, settings.threads);
+  WorkspacePlan plan;
+  static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training));
+  floats = checked_sum(floats, plan.floats());
+
+  const Index window = RowOrder::window_rows(network.inputs(network.all()), settings.batch_size);
+  return checked_sum(checked_product(floats, sizeof(float)),
+                     RowOrder::planned_bytes(rows, settings.shuffle, window));
+}
+
+EpochReport Trainer::run_epoch(PollHook* hook) {
+  step_ = 0;
+  rows_done_ = 0;
+  loss_sum_ = 0.0;
+  penalty_sum_ = 0.0;
+  loss_not_finite_ = false;
+  weight_not_finite_ = false;
+  order_.begin_epoch(epoch_);
+  choose_rows(0, 0);
+
+  Team team(threads_, hook);
+  const bool stopped = team.run([this](Worker& worker) { run_steps(worker); });
+
+  EpochReport report;
+  report.epoch = epoch_;
+  report.step = step_;
+  const auto rows = static_cast<double>(std::max<Index>(rows_done_, 1));
+  report.reconstruction_loss = loss_sum_ / rows;
+  report.loss = report.reconstruction_loss + penalty_sum_ / rows;
+  report.learning_rate = settings_.optimizer.learning_rate *
+                         settings_.optimizer.schedule.factor_at(epoch_ * steps_per_epoch_ + step_,
+                                                                steps_per_epoch_, settings_.epochs);
+  if (loss_not_finite_) {
+    report.outcome = Outcome::loss_not_finite;
+  } else if (weight_not_finite_) {
+    report.outcome = Outcome::weight_not_finite;
+  } else if (stopped) {
+    report.outcome = Outcome::stopped;
+  } else {
+    parameters_.copy_weights_to(completed_);
+    ++epoch_;
+  }
+  return report;
+}
+
+Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size) const {
+  const Index batch_begin = position / batch_size * batch_size;
+  const Index batch_end = std::min(batch_begin + batch_size, total);
+  Slab slab;
+  slab.rows = std::min(slab_rows_, batch_end - position);
+  slab.batch_rows = batch_end - batch_begin;
+  slab.first = position == batch_begin;
+  slab.last = position + slab.rows == batch_end;
+  return slab;
+}
+
+void Trainer::run_steps(Worker& worker) {
+  StepRules rules;
+  int slot = 0;
+  for (Index position = 0; position < train_.count(); slot = 1 - slot) {
+    Slab slab = slab_at(position, train_.count(), settings_.batch_size);
+    slab.slot = slot;
+    if (slab.first) {
+      const std::int64_t step = position / settings_.batch_size;
+      rules =
+          rules_at(settings_.optimizer, epoch_ * steps_per_epoch_ + step, steps_per_epoch_, settings_.epochs);
+      if (worker.is_caller()) step_ = step;
+    }
+    if (!train_slab(worker, slab, position, rules)) return;
+    position += slab.rows;
+  }
+}
+
+bool Trainer::train_slab(Worker& worker, const Slab& slab, Index position, const StepRules& rules) {
+  rows_phase(worker, train_, slab);
+  if (worker.meet()) return false;
+
+  if (worker.is_caller()) {
+    collect_loss(slab);
+    choose_rows(position + slab.rows, 1 - slab.slot);
+  }
+  weights_phase(worker, slab, clips() ? kernels::GradientUse::store : kernels::GradientUse::update, rules);
+  if (worker.meet()) return false;
+
+  if (!slab.last) return true;
+  if (worker.is_caller() && has_penalty()) {
+    penalty_sum_ += gradients_.penalty() * static_cast<double>(slab.batch_rows);
+  }
+  return !clips() || clip_and_update(worker, rules);
+}
+
+void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
+  const Range mine = worker.share(slab.rows);
+  if (mine.size() == 0) return;
+  const Pass pass{network_.kernels(), parameters_, worker};
+  rows.gather(row_numbers_.data() + slab.slot * slab_rows_ + mine.begin, mine.size(), start_->scaler(),
+              rows_of(buffers_.input, mine));
+
+  const LayerBuffers& last = buffers_.of_layer.back();
+  const auto features = static_cast<double>(network_.outputs(network_.all()));
+  std::fill_n(lanes_.row(mine.begin), mine.size() * kernels::kGroup, 0.0f);
+  kernels::LossEpilogue loss;
+  loss.loss = settings_.loss;
+  loss.target = constant(rows_of(buffers_.input, mine));
+  loss.scale = static_cast<float>(1.0 / (static_cast<double>(slab.batch_rows) * features));
+  loss.lanes = lanes_.row(mine.begin);
+  loss.delta = rows_of(last.delta, mine);
+  loss.slope_terms = rows_of(last.slope_terms, mine);
+
+  network_.forward(pass, buffers_, mine, &loss);
+  if (worker.poll(0.0)) return;
+  float* row_loss = row_loss_.data() + mine.begin;
+  network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(1.0 / features), row_loss);
+  if (!std::all_of(row_loss, row_loss + mine.size(), [](float x) { return std::isfinite(x); })) {
+    return give_up(worker, loss_not_finite_);
+  }
+  network_.backward(pass, buffers_, mine);
+}
+
+void Trainer::weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use,
+                            const StepRules& rules) {
+  const GradientPass pass{slab.rows, !slab.first, slab.last, use};
+  if (!gradients_.run(worker, pass, rules)) give_up(worker, weight_not_finite_);
+}
+
+/// Everyone learns of it at the next meeting, so that all leave at the same place.
+void Trainer::give_up(Worker& worker, std::atomic<bool>& reason) {
+  reason.store(true, std::memory_order_relaxed);
+  worker.stop();
+}
+
+/// Pascanu, Mikolov & Bengio (2013): gradients longer than clip_norm are shortened to it, all by one factor.
+bool Trainer::clip_and_update(Worker& worker, StepRules rules) {
+  const double norm = gradients_.gradient_norm();
+  if (!std::isfinite(norm)) {
+    give_up(worker, weight_not_finite_);
+    return false;  // every worker computes the same norm
+  }
+  if (norm > settings_.clip_norm) {
+    rules.kernels.clip = rules.vectors.clip = static_cast<float>(settings_.clip_norm / norm);
+  }
+  if (!gradients_.update_from_stored(worker, rules)) give_up(worker, weight_not_finite_);
+  return !worker.meet();
+}
+
+void Trainer::choose_rows(Index position, int slot) {
+  if (position >= train_.count()) return;
+  const Slab slab = slab_at(position, train_.count(), settings_.batch_size);
+  order_.next(slab.rows, row_numbers_.data() + slot * slab_rows_);
+}
+
+/// In the order of the rows, whatever the workers.
+void Trainer::collect_loss(const Slab& slab) {
+  for (Index r = 0; r < slab.rows; ++r) loss_sum_ += static_cast<double>(row_loss_[r]);
+  rows_done_ += slab.rows;
+}
+
+Progress Trainer::progress() const {
+  const auto rows = static_cast<double>(std::max<Index>(rows_done_, 1));
+  return {rows_done_, (loss_sum_ + penalty_sum_) / rows};
+}
+
+std::optional<double> Trainer::validation_loss(PollHook* hook) const {
+  AlignedBuffer<float> errors(validation_->count());
+  const Inference inference(network_, parameters_, start_->scaler(), settings_.threads, hook);
+  if (!inference.row_errors(*validation_, settings_.loss, errors.data())) return std::nullopt;
+  double sum = 0.0;
+  for (Index i = 0; i < errors.size(); ++i) sum += static_cast<double>(errors[i]);
+  return sum / static_cast<double>(errors.size());
+}
+
+double Trainer::penalty() const {
+  return has_penalty() ? parameters_.penalty(settings_.optimizer.l1, settings_.optimizer.l2) : 0.0;
+}
+
+BatchLosses Trainer::batch_gradients(const Rows& rows) {
+  parameters_.add_gradient();
+  loss_sum_ = 0.0;
+  const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
+  Team team(threads_);
+  team.run([&](Worker& worker) {
+    for (Index position = 0; position < rows.count();) {
+      const Slab slab = slab_at(position, rows.count(), rows.count());
+      if (worker.is_caller()) {
+        for (Index r = 0; r < slab.rows; ++r) row_numbers_[r] = rows.source_row(position + r);
+      }
+      if (worker.meet()) return;
+      rows_phase(worker, rows, slab);
+      if (worker.meet()) return;
+      if (worker.is_caller()) collect_loss(slab);
+      weights_phase(worker, slab, kernels::GradientUse::store, rules);
+      if (worker.meet()) return;
+      position += slab.rows;
+    }
+  });
+  const double reconstruction = loss_sum_ / static_cast<double>(rows.count());
+  return {reconstruction + penalty(), reconstruction};
+}
+
+}  // namespace diabolo

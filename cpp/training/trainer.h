@@ -1,0 +1,140 @@
+// Trainer: the loop over batches. It owns what training needs besides the model (moments, buffers, the order
+// of the rows) and a private copy of the weights; policy between epochs is its caller's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/team.h"
+#include "base/workspace.h"
+#include "data/row_order.h"
+#include "data/rows.h"
+#include "model/gradient_list.h"
+#include "model/model.h"
+#include "training/optimizer.h"
+
+namespace diabolo {
+
+struct TrainingSettings {
+  kernels::Loss loss = kernels::Loss::mse;
+  Index batch_size = 256;
+  std::int64_t epochs = 1;  // of the whole run: what the schedule stretches over
+  OptimizerSettings optimizer;
+  double clip_norm = 0.0;  // of the gradients of all parameters together; 0: no clipping
+  Shuffle shuffle = Shuffle::rows;
+  std::uint64_t seed = 0;
+  int threads = 1;
+};
+
+enum class Outcome : unsigned char { completed, stopped, loss_not_finite, weight_not_finite };
+
+struct EpochReport {
+  Outcome outcome = Outcome::completed;
+  std::int64_t epoch = 0;  // from 0
+  std::int64_t step = 0;   // from 0 in the epoch; where it ended if not completed
+  double loss = 0.0;       // mean over rows, penalties included
+  double reconstruction_loss = 0.0;
+  double learning_rate = 0.0;  // of the epoch's last step
+};
+
+/// How far the current epoch is, for a poll hook.
+struct Progress {
+  Index rows = 0;
+  double mean_loss = 0.0;
+};
+
+struct BatchLosses {
+  double loss = 0.0;
+  double reconstruction_loss = 0.0;
+};
+
+class Trainer {
+ public:
+  Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<Rows> validation,
+          const TrainingSettings& settings);
+
+  [[nodiscard]] EpochReport run_epoch(PollHook* hook);
+
+  /// Of the validation rows at the current weights, penalties apart; nullopt if stopped.
+  [[nodiscard]] std::optional<double> validation_loss(PollHook* hook) const;
+  [[nodiscard]] double penalty() const;
+
+  void keep_best() { parameters_.copy_weights_to(best_); }
+  [[nodiscard]] Model best_model() const { return Model(*start_, best_); }
+  [[nodiscard]] std::int64_t completed_epochs() const { return epoch_; }
+  [[nodiscard]] Model completed_model() const { return Model(*start_, completed_); }
+
+  /// How far the current epoch is. For the poll hook: only the caller's thread may ask.
+  [[nodiscard]] Progress progress() const;
+
+  /// One batch of all `rows`: returns its losses and leaves the gradients, penalties included, in
+  /// parameters().
+  BatchLosses batch_gradients(const Rows& rows);
+  [[nodiscard]] const Parameters& parameters() const { return parameters_; }
+
+  /// Bytes a trainer will hold, beside the model it starts from. Throws std::overflow_error.
+  [[nodiscard]] static Index planned_bytes(const Network& network, Index rows,
+                                           const TrainingSettings& settings);
+
+ private:
+  /// Rows of a batch that pass through the network together: at most slab_rows_, so that memory does not grow
+  /// with the batch. Gradients add up from slab to slab; the last one's weights phase ends in the update.
+  struct Slab {
+    Index rows = 0;
+    Index batch_rows = 0;
+    bool first = true;
+    bool last = true;
+    int slot = 0;  // which half of row_numbers_
+  };
+
+  [[nodiscard]] Slab slab_at(Index position, Index total, Index batch_size) const;
+  void run_steps(Worker& worker);
+  [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, Index position, const StepRules& rules);
+  void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
+  void weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use, const StepRules& rules);
+  [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
+  static void give_up(Worker& worker, std::atomic<bool>& reason);
+  void choose_rows(Index position, int slot);
+  void collect_loss(const Slab& slab);
+
+  [[nodiscard]] bool has_penalty() const {
+    return settings_.optimizer.l1 != 0.0 || settings_.optimizer.l2 != 0.0;
+  }
+  [[nodiscard]] bool clips() const { return settings_.clip_norm > 0.0; }
+
+  const TrainingSettings settings_;
+  const Rows train_;
+  const std::optional<Rows> validation_;
+  const std::shared_ptr<const Model> start_;  // network and scaler; its weights are the initial ones
+  const Network& network_;
+  Parameters parameters_;
+  const Index slab_rows_;
+  const int threads_;
+  const std::int64_t steps_per_epoch_;
+  RowOrder order_;
+
+  WorkspacePlan plan_;
+  const NetworkBooking booking_;
+  const WorkspacePlan::Buffer lanes_booking_;
+  Workspace workspace_;
+  const NetworkBuffers buffers_;
+  const MatrixView<float> lanes_;     // (slab rows, 16)
+  AlignedBuffer<float> row_loss_;     // (slab rows)
+  AlignedBuffer<Index> row_numbers_;  // (2, slab rows): of this slab, and of the next
+  GradientList gradients_;
+  AlignedBuffer<float> completed_;  // weights of the last completed epoch
+  AlignedBuffer<float> best_;
+
+  // Where the run is. Written by the caller's worker alone, but for the two flags.
+  std::int64_t epoch_ = 0;
+  std::int64_t step_ = 0;  // of the epoch
+  Index rows_done_ = 0;    // of the epoch
+  double loss_sum_ = 0.0;
+  double penalty_sum_ = 0.0;
+  std::atomic<bool> loss_not_finite_{false};
+  std::atomic<bool> weight_not_finite_{false};
+};
+
+}  // namespace diabolo
