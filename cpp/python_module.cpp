@@ -221,9 +221,7 @@ MatrixView<float> view_of(FloatArray& array) {
   return {array.mutable_data(), array.shape(0), array.shape(1), array.shape(1)};
 }
 
-FloatArray new_matrix(Index rows, Index cols) {
-  return FloatArray(std::vector<py::ssize_t>{rows, cols});
-}
+FloatArray new_matrix(Index rows, Index cols) { return FloatArray(std::vector<py::ssize_t>{rows, cols}); }
 
 // --- weights
 // ------------------------------------------------------------------------------------------------------------
@@ -472,11 +470,15 @@ void define_model(py::module_& m) {
            py::arg("initializer"), py::arg("tied_to") = "");
 
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
-      .def(py::init([](const std::vector<DenseSpec>& layers, Index code_layers, std::uint64_t seed) {
-             const py::gil_scoped_release released;
-             return std::make_shared<Model>(layers, code_layers, seed);
+      .def(py::init([](const std::vector<DenseSpec>& layers, Index code_layers, std::uint64_t seed,
+                       int threads) {
+             PythonHook hook;
+             return without_gil(hook, [&](PollHook* h) -> std::shared_ptr<Model> {
+               auto model = std::make_shared<Model>(layers, code_layers);
+               return initialize(model->network(), seed, model->parameters(), threads, h) ? model : nullptr;
+             });
            }),
-           py::arg("layers"), py::arg("code_layers"), py::arg("seed"))
+           py::arg("layers"), py::arg("code_layers"), py::arg("seed"), py::arg("threads") = 1)
       .def_static("planned_bytes",
                   [](const std::vector<DenseSpec>& layers) {
                     return Model::planned_bytes(Network(kernels::select_table(), layers, 1));
@@ -625,6 +627,11 @@ void define_training(py::module_& m) {
            [](const PyTrainer& self) -> std::shared_ptr<Model> {
              if (self.trainer.completed_epochs() == 0) return nullptr;
              return std::make_shared<Model>(self.trainer.completed_model());
+           })
+      .def("completed_report",
+           [](const PyTrainer& self) -> std::optional<EpochReport> {
+             if (self.trainer.completed_epochs() == 0) return std::nullopt;
+             return self.trainer.completed_report();
            })
       .def("best_model",
            [](const PyTrainer& self) { return std::make_shared<Model>(self.trainer.best_model()); })

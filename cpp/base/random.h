@@ -44,11 +44,13 @@ class Random {
     return (static_cast<double>(bits) + 0.5) * 0x1p-52;
   }
 
-  /// Uniform integer in [0, bound), bound >= 1; the bias of the multiplication, below bound / 2^64, is
-  /// immaterial.
-  [[nodiscard]] std::uint64_t below(std::uint64_t bound, std::uint64_t index) const {
+  /// Two uniform integers, in [0, bound) and [0, second_bound), for one block's price; bounds >= 1. The bias
+  /// of the multiplication, below bound / 2^64, is immaterial.
+  [[nodiscard]] std::array<std::uint64_t, 2> two_below(std::uint64_t bound, std::uint64_t second_bound,
+                                                       std::uint64_t index) const {
     const Block b = block(index);
-    return high_product(std::uint64_t{b[1]} << 32 | b[0], bound);
+    return {high_product(std::uint64_t{b[1]} << 32 | b[0], bound),
+            high_product(std::uint64_t{b[3]} << 32 | b[2], second_bound)};
   }
 
   /// Standard normal deviate: the inverse of the normal distribution at a uniform draw.

@@ -59,9 +59,7 @@ Range Worker::share(Index n, Index granule) const {
   return {std::min(begin, n), std::min(end, n)};
 }
 
-bool Worker::meet() {
-  return team_.meet(is_caller());
-}
+bool Worker::meet() { return team_.meet(is_caller()); }
 
 bool Worker::poll(double cost) {
   unpolled_cost_ += cost;
@@ -72,9 +70,7 @@ bool Worker::poll(double cost) {
   return team_.stop_requested_.load(std::memory_order_relaxed);
 }
 
-void Worker::stop() {
-  team_.stop_requested_.store(true, std::memory_order_relaxed);
-}
+void Worker::stop() { team_.stop_requested_.store(true, std::memory_order_relaxed); }
 
 void Team::ask_hook() {
   if (hook_ == nullptr) return;

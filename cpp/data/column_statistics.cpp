@@ -17,9 +17,7 @@ constexpr Index kPieceRows = 32;
 /// Operations per element of a pass, for polling: reading from a disk is slow, so poll often.
 constexpr double kCostPerElement = 50.0;
 
-Index pieces_of(const Rows& rows) {
-  return (rows.count() + kPieceRows - 1) / kPieceRows;
-}
+Index pieces_of(const Rows& rows) { return (rows.count() + kPieceRows - 1) / kPieceRows; }
 
 Range rows_of_piece(const Rows& rows, Index piece) {
   return {piece * kPieceRows, std::min((piece + 1) * kPieceRows, rows.count())};

@@ -12,7 +12,11 @@ namespace {
 
 /// Fisher & Yates: draw i decides who stands at position i.
 void shuffle(const Random& random, std::vector<Index>& items) {
-  for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i, i)]);
+  for (std::size_t i = items.size(); i > 1; i -= 2) {
+    const auto [first, second] = random.two_below(i, i - 1, i);
+    std::swap(items[i - 1], items[first]);
+    std::swap(items[i - 2], items[second]);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // See rows.h.
 #include "data/rows.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -56,9 +57,7 @@ T element(const std::byte* at) {
 }
 
 /// Scaling in double precision, before the one rounding to float: a large offset costs no digits.
-float scaled(double x, double shift, double inverse) {
-  return static_cast<float>((x - shift) * inverse);
-}
+float scaled(double x, double shift, double inverse) { return static_cast<float>((x - shift) * inverse); }
 
 /// One row of an array. Elements next to each other, the usual case, get a loop that the compiler can
 /// vectorise.
@@ -80,6 +79,28 @@ void read_row(const std::byte* from, Index stride, Index features, const Scaler&
   }
   for (Index c = 0; c < features; ++c) to[c] = static_cast<float>(to_number(element<T>(from + c * stride)));
 }
+
+/// Shuffled rows lie anywhere in memory: ask for those a few kilobytes ahead while this one is converted.
+class RowPrefetcher {
+ public:
+  explicit RowPrefetcher(Index row_bytes)
+      : bytes_(std::min(row_bytes, kMostBytes)),
+        ahead_(std::max<Index>(1, kBytesAhead / std::max<Index>(bytes_, 1))) {}
+
+  [[nodiscard]] Index ahead() const { return ahead_; }
+  void fetch(const std::byte* row) const {
+    for (Index at = 0; at < bytes_; at += kLine) __builtin_prefetch(row + at);
+  }
+
+ private:
+  static constexpr Index kLine = 64;
+  static constexpr Index kBytesAhead = 2048;
+  static constexpr Index kMostBytes =
+      4096;  // a page: past its beginning the processor's own prefetcher has noticed
+
+  Index bytes_;
+  Index ahead_;
+};
 
 }  // namespace
 
@@ -132,7 +153,12 @@ void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, M
   if (columns_.empty()) {
     with_type(type_, [&](auto* type) {
       using T = std::remove_cvref_t<decltype(*type)>;
+      const RowPrefetcher prefetcher(features_ * static_cast<Index>(sizeof(T)));
+      const bool contiguous = column_stride_ == static_cast<Index>(sizeof(T));
       for (Index r = 0; r < count; ++r) {
+        if (contiguous && r + prefetcher.ahead() < count) {
+          prefetcher.fetch(base_ + source_rows[r + prefetcher.ahead()] * row_stride_);
+        }
         read_row<T>(base_ + source_rows[r] * row_stride_, column_stride_, features_, scaler, out.row(r));
       }
     });

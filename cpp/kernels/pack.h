@@ -10,12 +10,8 @@ namespace {
 using Quad = float __attribute__((vector_size(16)));
 using LooseQuad = float __attribute__((vector_size(16), aligned(4), may_alias));
 
-DIABOLO_INLINE Quad load_quad(const float* from) {
-  return *reinterpret_cast<const LooseQuad*>(from);
-}
-DIABOLO_INLINE void store_quad(float* to, Quad q) {
-  *reinterpret_cast<LooseQuad*>(to) = q;
-}
+DIABOLO_INLINE Quad load_quad(const float* from) { return *reinterpret_cast<const LooseQuad*>(from); }
+DIABOLO_INLINE void store_quad(float* to, Quad q) { *reinterpret_cast<LooseQuad*>(to) = q; }
 
 /// to (4, 4) = from (4, 4)^T
 DIABOLO_INLINE void transpose_quads(const float* from, Index from_stride, float* to, Index to_stride) {

@@ -34,31 +34,19 @@ using LooseVecI = std::int32_t __attribute__((vector_size(kLanes * 4), aligned(4
 
 #define DIABOLO_INLINE inline __attribute__((always_inline))
 
-DIABOLO_INLINE Vec load(const float* from) {
-  return *reinterpret_cast<const LooseVec*>(from);
-}
-DIABOLO_INLINE void store(float* to, Vec v) {
-  *reinterpret_cast<LooseVec*>(to) = v;
-}
-DIABOLO_INLINE Vec broadcast(float x) {
-  return Vec{} + x;
-}
-DIABOLO_INLINE VecI broadcast_int(std::int32_t x) {
-  return VecI{} + x;
-}
+DIABOLO_INLINE Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
+DIABOLO_INLINE void store(float* to, Vec v) { *reinterpret_cast<LooseVec*>(to) = v; }
+
+/// x in every lane. (x - 0 is x to the last bit, zeros' signs too, and compiles to a plain broadcast; x + 0 is not.)
+DIABOLO_INLINE Vec broadcast(float x) { return x - Vec{}; }
+DIABOLO_INLINE VecI broadcast_int(std::int32_t x) { return x - VecI{}; }
 
 /// The same 32 bits of every lane, seen as the other type.
-DIABOLO_INLINE VecI bits_of(Vec v) {
-  return (VecI)v;
-}
-DIABOLO_INLINE Vec from_bits(VecI v) {
-  return (Vec)v;
-}
+DIABOLO_INLINE VecI bits_of(Vec v) { return (VecI)v; }
+DIABOLO_INLINE Vec from_bits(VecI v) { return (Vec)v; }
 
 /// Lane by lane `mask ? a : b`; a mask is what a comparison of vectors gives: all ones or all zeros.
-DIABOLO_INLINE Vec select(VecI mask, Vec a, Vec b) {
-  return mask ? a : b;
-}
+DIABOLO_INLINE Vec select(VecI mask, Vec a, Vec b) { return mask ? a : b; }
 
 /// a * b + c, rounded once where the instruction set can (all but the x86-64 baseline).
 DIABOLO_INLINE Vec fma(Vec a, Vec b, Vec c) {
@@ -112,9 +100,7 @@ DIABOLO_INLINE Vec sqrt(Vec v) {
 #endif
 }
 
-DIABOLO_INLINE Vec abs(Vec v) {
-  return from_bits(bits_of(v) & broadcast_int(0x7fffffff));
-}
+DIABOLO_INLINE Vec abs(Vec v) { return from_bits(bits_of(v) & broadcast_int(0x7fffffff)); }
 
 /// The sign bit of `sign` on the magnitude of `v` (which must not be negative).
 DIABOLO_INLINE Vec with_sign_of(Vec v, Vec sign) {

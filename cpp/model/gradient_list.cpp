@@ -13,9 +13,7 @@ namespace {
 /// Columns of a vector in one unit of work.
 constexpr Index kUnitColumns = 256;
 
-Index blocks(Index n) {
-  return (n + kernels::kGroup - 1) / kernels::kGroup;
-}
+Index blocks(Index n) { return (n + kernels::kGroup - 1) / kernels::kGroup; }
 
 /// Double precision and a fixed order: the canonical one of the blocks.
 double sum(const AlignedBuffer<float>& parts) {
@@ -187,12 +185,8 @@ bool GradientList::update_from_stored(Worker& worker, const StepRules& rules) co
   return finite;
 }
 
-double GradientList::penalty() const {
-  return sum(penalty_sums_);
-}
+double GradientList::penalty() const { return sum(penalty_sums_); }
 
-double GradientList::gradient_norm() const {
-  return std::sqrt(sum(square_sums_));
-}
+double GradientList::gradient_norm() const { return std::sqrt(sum(square_sums_)); }
 
 }  // namespace diabolo

@@ -6,17 +6,26 @@
 #include <vector>
 
 #include "base/matrix.h"
+#include "base/team.h"
 
 namespace diabolo {
 
-/// Fills `values` (inputs, outputs), row by row, for parameter `number` of a model:
+/// Which kernel it is: what its values are a function of.
+struct KernelSeed {
+  std::uint64_t seed = 0;
+  int parameter = 0;
+  Index inputs = 0;
+  Index outputs = 0;
+};
+
+/// Fills `values` (inputs, outputs), row by row:
 ///   glorot_uniform  U(-a, a), a = sqrt(6 / (inputs + outputs));  glorot_normal  N(0, 2 / (inputs + outputs))
 ///       (Glorot & Bengio 2010)
 ///   he_uniform      U(-a, a), a = sqrt(6 / inputs);              he_normal      N(0, 2 / inputs)   (He et
 ///   al. 2015) normal          N(0, 0.05^2) orthogonal      orthonormal rows or columns, whichever are fewer
 ///   (Saxe et al. 2014)
-/// Throws std::invalid_argument for another name.
-void initialize_kernel(const std::string& initializer, std::uint64_t seed, int number, Index inputs,
-                       Index outputs, std::vector<float>& values);
+/// Throws std::invalid_argument for another name. False: stopped by the hook.
+[[nodiscard]] bool initialize_kernel(const std::string& initializer, const KernelSeed& place, int threads,
+                                     PollHook* hook, std::vector<float>& values);
 
 }  // namespace diabolo

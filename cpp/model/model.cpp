@@ -14,12 +14,14 @@ constexpr float kInitialSlope = 0.25f;
 
 }  // namespace
 
-void initialize(const Network& network, std::uint64_t seed, Parameters& parameters) {
+bool initialize(const Network& network, std::uint64_t seed, Parameters& parameters, int threads,
+                PollHook* hook) {
   std::vector<float> values;
   for (const DenseSpec& spec : network.specs()) {
     const int kernel = parameters.find(spec.name + ".kernel");
     if (kernel >= 0) {
-      initialize_kernel(spec.initializer, seed, kernel, spec.inputs, spec.outputs, values);
+      const KernelSeed place{seed, kernel, spec.inputs, spec.outputs};
+      if (!initialize_kernel(spec.initializer, place, threads, hook, values)) return false;
       parameters.import_values(kernel, values.data());
     }
     const int slope = parameters.find(spec.name + ".slope");
@@ -28,13 +30,12 @@ void initialize(const Network& network, std::uint64_t seed, Parameters& paramete
       parameters.import_values(slope, values.data());
     }
   }
+  return true;
 }
 
-Model::Model(const std::vector<DenseSpec>& specs, Index code_layers, std::uint64_t seed)
+Model::Model(const std::vector<DenseSpec>& specs, Index code_layers)
     : network_(std::make_shared<const Network>(kernels::select_table(), specs, code_layers)),
-      parameters_(network_->kernels(), network_->parameter_plan(), Purpose::inference) {
-  initialize(*network_, seed, parameters_);
-}
+      parameters_(network_->kernels(), network_->parameter_plan(), Purpose::inference) {}
 
 Model::Model(const Model& like, const AlignedBuffer<float>& weights)
     : network_(like.network_),

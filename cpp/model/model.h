@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/team.h"
 #include "data/scaler.h"
 #include "model/network.h"
 #include "model/parameters.h"
@@ -15,8 +16,8 @@ namespace diabolo {
 
 class Model {
  public:
-  /// A new model with initial weights: kernels by each layer's initializer, biases 0, prelu slopes 0.25.
-  Model(const std::vector<DenseSpec>& specs, Index code_layers, std::uint64_t seed);
+  /// A new model, all weights zero.
+  Model(const std::vector<DenseSpec>& specs, Index code_layers);
 
   /// The same network and scaler with other weights, as Parameters::copy_weights_to gives them.
   Model(const Model& like, const AlignedBuffer<float>& weights);
@@ -37,7 +38,9 @@ class Model {
   Scaler scaler_;
 };
 
-/// Parameter values of a model, from initializers.
-void initialize(const Network& network, std::uint64_t seed, Parameters& parameters);
+/// Initial weights: kernels by each layer's initializer, biases 0, prelu slopes 0.25. False: stopped by the
+/// hook.
+[[nodiscard]] bool initialize(const Network& network, std::uint64_t seed, Parameters& parameters,
+                              int threads = 1, PollHook* hook = nullptr);
 
 }  // namespace diabolo

@@ -460,9 +460,7 @@ void replace_file(const std::filesystem::path& path, const std::vector<std::span
 
 }  // namespace
 
-std::size_t byte_size(DType dtype) {
-  return dtype == DType::F32 ? 4 : 8;
-}
+std::size_t byte_size(DType dtype) { return dtype == DType::F32 ? 4 : 8; }
 
 ModelFile parse_model_file(std::span<const std::byte> file) {
   std::span<const std::byte> rest = file;

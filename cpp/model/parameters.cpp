@@ -68,9 +68,7 @@ int ParameterPlan::add_vector(std::string name, Index units) {
   return static_cast<int>(list_.size()) - 1;
 }
 
-int ParameterPlan::find(const std::string& name) const {
-  return find_in(list_, name);
-}
+int ParameterPlan::find(const std::string& name) const { return find_in(list_, name); }
 
 bool ParameterPlan::has_transposed(const Parameter& p, Purpose purpose) {
   return p.transposed_in_forward || (purpose == Purpose::training && p.needs_input_gradient);
@@ -97,9 +95,7 @@ Parameters::Parameters(const kernels::KernelTable& table, const ParameterPlan& p
   }
 }
 
-int Parameters::find(const std::string& name) const {
-  return find_in(list_, name);
-}
+int Parameters::find(const std::string& name) const { return find_in(list_, name); }
 
 void Parameters::add_moments(int count) {
   for (int i = 0; i < count; ++i) moments_[i] = AlignedBuffer<float>(weights_.size());
@@ -136,9 +132,7 @@ void Parameters::import_values(int number, const float* values) {
   refresh_transposed(number);
 }
 
-void Parameters::export_values(int number, float* values) const {
-  unpack(number, weights(number), values);
-}
+void Parameters::export_values(int number, float* values) const { unpack(number, weights(number), values); }
 
 void Parameters::export_gradient(int number, float* values) const {
   unpack(number, gradient_.data() + at(number).offset, values);

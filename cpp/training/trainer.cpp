@@ -119,6 +119,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
     report.outcome = Outcome::stopped;
   } else {
     parameters_.copy_weights_to(completed_);
+    completed_report_ = report;
     ++epoch_;
   }
   return report;

@@ -65,6 +65,7 @@ class Trainer {
   [[nodiscard]] Model best_model() const { return Model(*start_, best_); }
   [[nodiscard]] std::int64_t completed_epochs() const { return epoch_; }
   [[nodiscard]] Model completed_model() const { return Model(*start_, completed_); }
+  [[nodiscard]] const EpochReport& completed_report() const { return completed_report_; }
 
   /// How far the current epoch is. For the poll hook: only the caller's thread may ask.
   [[nodiscard]] Progress progress() const;
@@ -125,6 +126,7 @@ class Trainer {
   AlignedBuffer<Index> row_numbers_;  // (2, slab rows): of this slab, and of the next
   GradientList gradients_;
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
+  EpochReport completed_report_;
   AlignedBuffer<float> best_;
 
   // Where the run is. Written by the caller's worker alone, but for the two flags.

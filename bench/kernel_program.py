@@ -1,0 +1,74 @@
+"""Builds `kernel_timer`, the C++ program that times single kernels, and reads what it prints."""
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+SOURCES = Path(__file__).resolve().parent / "kernel_timer"
+BUILD = SOURCES.parents[1] / "build" / "kernel_timer"  # kept: only what changed is compiled again
+
+
+class Timing(NamedTuple):
+    """What a call of a kernel took, in each round, and what it did."""
+
+    seconds: list[float]
+    operations: float  # multiplications and additions of its matrix product; 0: it has none
+    elements: float  # numbers it produced
+
+    @property
+    def gflops(self) -> float:
+        return 1e-9 * self.operations / min(self.seconds)
+
+    @property
+    def ns_per_element(self) -> float:
+        return 1e9 * min(self.seconds) / self.elements
+
+
+class KernelTimer:
+    """The program, once built."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+
+    @functools.cached_property
+    def isas(self) -> list[str]:
+        return self._run("isas").split()
+
+    def time(self, *words: str | int, rounds: int = 20, milliseconds: int = 5) -> Timing:
+        """Time one kernel; `words` are the program's arguments."""
+        output = self._run("--rounds", rounds, "--milliseconds", milliseconds, *words)
+        found = json.loads(output)
+        return Timing(found["seconds"], found["operations"], found["elements"])
+
+    @functools.cache  # noqa: B019 - there is one of them, and it lives as long as the session
+    def peak_gflops(self, isa: str) -> float:
+        """Return the most that one core does with these instructions, as measured."""
+        return self.time("peak", isa, rounds=50).gflops
+
+    def _run(self, *words: str | int) -> str:
+        command = [str(self.program), *map(str, words)]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def cmake() -> str | None:
+    """Return cmake's path: that of this Python's environment, else that of PATH."""
+    return shutil.which("cmake", path=str(Path(sys.executable).parent)) or shutil.which("cmake")
+
+
+def build() -> KernelTimer:
+    """Build the program from the sources of this checkout (a minute, the first time)."""
+    command = cmake()
+    if command is None:
+        raise FileNotFoundError("cmake is needed to build kernel_timer: pip install cmake")
+    for arguments in (
+        ["-S", str(SOURCES), "-B", str(BUILD), "-DCMAKE_BUILD_TYPE=Release"],
+        ["--build", str(BUILD), "--target", "kernel_timer", "--parallel"],
+    ):
+        done = subprocess.run([command, *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"cmake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+    return KernelTimer(BUILD / "kernel_timer")

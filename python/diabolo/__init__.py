@@ -1,0 +1,79 @@
+"""Autoencoders on CPUs with scikit-learn's manners.
+
+>>> from diabolo import AutoEncoder
+>>> AutoEncoder(n_components=16, loss="mae")
+AutoEncoder(n_components=16, loss='mae')
+"""
+
+import os
+
+# First of all, before NumPy: on a CPU that is too old its ImportError says so, where NumPy's own might crash.
+from diabolo import _core
+from diabolo._autoencoder import AutoEncoder
+from diabolo._base import Estimator
+from diabolo._persistence import load_estimator
+from diabolo._versions import show_versions
+from diabolo.exceptions import (
+    InvalidDataError,
+    InvalidParameterError,
+    ModelFileError,
+    NotFittedError,
+    TrainingDivergedError,
+)
+from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from diabolo.schedules import ConstantRate, CosineDecay, ExponentialDecay, Schedule, StepDecay
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "AutoEncoder",
+    "ConstantRate",
+    "CosineDecay",
+    "ExponentialDecay",
+    "InvalidDataError",
+    "InvalidParameterError",
+    "ModelFileError",
+    "NotFittedError",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "StepDecay",
+    "TrainingDivergedError",
+    "available_isas",
+    "load",
+    "show_versions",
+]
+
+__version__ = _core.__version__
+
+_ESTIMATORS: dict[str, type[Estimator]] = {"AutoEncoder": AutoEncoder}
+
+
+def load(path: str | os.PathLike[str]) -> AutoEncoder:
+    """Read an estimator that its `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    AutoEncoder
+        Fitted, with the parameters it had.
+
+    Raises
+    ------
+    ModelFileError
+        The file holds no model, is damaged or truncated, or was written by a newer version. (A ValueError.)
+    OSError
+        What the operating system says of the file.
+    """
+    estimator = load_estimator(path, _ESTIMATORS)
+    assert isinstance(estimator, AutoEncoder)
+    return estimator
+
+
+def available_isas() -> list[str]:
+    """Return the instruction sets that this CPU can run; the environment variable DIABOLO_ISA forces one."""
+    return _core.available_isas()

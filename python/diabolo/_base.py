@@ -1,0 +1,145 @@
+"""scikit-learn's manners without scikit-learn: parameters, repr, tags, and what being fitted shows."""
+
+import importlib
+import inspect
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from diabolo._fitted import Fitted
+from diabolo._validation import shown
+from diabolo.exceptions import InvalidParameterError, not_fitted
+
+
+class Estimator:
+    """Base of the estimators. Their `__init__` only stores its arguments, under the arguments' names.
+
+    All that `fit` finds out is one immutable object, published by one assignment: so whatever interrupts a
+    fit, an estimator is either as it was or wholly new, and a thread that predicts never sees half of each.
+    """
+
+    _fitted: Fitted | None = None
+
+    # Set by each class that files may hold, itself; a subclass of it does not count.
+    _in_files: ClassVar[bool]
+
+    # ---- Parameters ----
+
+    @classmethod
+    def _defaults(cls) -> dict[str, object]:
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # without self
+        return {parameter.name: parameter.default for parameter in parameters}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the hyper-parameters.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Accepted as scikit-learn does; there are no nested estimators here.
+
+        Returns
+        -------
+        dict
+            Names and values, as they were given.
+        """
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set hyper-parameters; they take effect, and are checked, at the next `fit`.
+
+        Parameters
+        ----------
+        **params
+            Names and new values.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidParameterError
+            For a name that is no hyper-parameter; nothing is set then.
+        """
+        valid = self._defaults()
+        for name in params:
+            if name not in valid:
+                raise InvalidParameterError(
+                    f"Invalid parameter {name!r} for estimator {self!r}. "
+                    f"Valid parameters are: {sorted(valid)!r}."
+                )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{name}={shown(getattr(self, name, None))}"
+            for name, default in self._defaults().items()
+            if not _same(getattr(self, name, None), default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # ---- scikit-learn's questions ----
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._fitted is not None
+
+    def __sklearn_tags__(self) -> Any:
+        utils = importlib.import_module("sklearn.utils")  # only scikit-learn asks
+        return utils.Tags(
+            estimator_type=None,
+            target_tags=utils.TargetTags(required=False),
+            transformer_tags=utils.TransformerTags(preserves_dtype=["float32"]),
+            input_tags=utils.InputTags(),
+        )
+
+    # ---- What fit has found out ----
+
+    def _require_fitted(self) -> Fitted:
+        fitted = self._fitted
+        if fitted is None:
+            raise not_fitted(type(self).__name__)
+        return fitted
+
+    @property
+    def history_(self) -> dict[str, list[float]]:
+        """A list per quantity, with an entry per epoch (a copy; see the class for the names)."""
+        return {name: list(values) for name, values in self._require_fitted().fitting.history.items()}
+
+    @property
+    def n_iter_(self) -> int:
+        """The number of epochs that were run."""
+        return len(self._require_fitted().fitting.history["loss"])
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of columns of the X that was fitted."""
+        return self._require_fitted().architecture.features
+
+    @property
+    def feature_names_in_(self) -> npt.NDArray[np.object_]:
+        """The names of the columns; there only if X was a frame whose column names are all strings."""
+        names = self._require_fitted().fitting.feature_names
+        if names is None:
+            raise AttributeError(
+                f"This {type(self).__name__} was fitted on data without column names: no feature_names_in_."
+            )
+        return np.asarray(names, dtype=object)
+
+    @property
+    def stop_reason_(self) -> str:
+        """Why the training ended: "epochs" (all were run), "early_stopping" or "interrupted" (Ctrl-C)."""
+        return self._require_fitted().fitting.stop_reason
+
+
+def _same(value: object, default: object) -> bool:
+    """Return whether a parameter has its default; an array, whose == is an array, has not."""
+    if value is default:
+        return True
+    try:
+        return type(value) is type(default) and bool(value == default)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,66 @@
+"""What `fit` leaves behind: one immutable object, which an estimator publishes by a single assignment."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from diabolo._architecture import Architecture, LayerSpec
+from diabolo._core import Model
+from diabolo._types import Float32Array, Float64Array
+
+Scaler = tuple[Float64Array, Float64Array]  # shift and scale, each (features,)
+
+
+class Fitting(NamedTuple):
+    """The facts of a finished fit that are not numbers of the network."""
+
+    loss: str
+    scale: str | None
+    feature_names: tuple[str, ...] | None
+    history: dict[str, tuple[float, ...]]
+    stop_reason: str
+
+
+class Fitted:
+    """A trained network and the facts of its training. Nothing in it is ever changed."""
+
+    __slots__ = ("architecture", "fitting", "model")
+
+    def __init__(self, architecture: Architecture, model: Model, fitting: Fitting) -> None:
+        self.architecture = architecture
+        self.model = model
+        self.fitting = fitting
+
+    # The model lives in C++; pickle and deepcopy get its numbers, in plain containers that outlive our
+    # classes.
+    def __reduce__(self) -> tuple[Any, ...]:
+        layers, code_layers = self.architecture
+        return restored, (
+            [tuple(layer) for layer in layers],
+            code_layers,
+            self.model.get_weights(),
+            self.model.scaler(),
+            self.fitting._asdict(),
+        )
+
+    def with_weights(self, weights: Mapping[str, Float32Array]) -> "Fitted":
+        """Return the same with other weights, whose names and shapes must be right."""
+        return Fitted(self.architecture, self.model.with_weights(weights), self.fitting)
+
+
+def restored(
+    layers: list[tuple[Any, ...]],
+    code_layers: int,
+    weights: Mapping[str, Float32Array],
+    scaler: Scaler | None,
+    fitting: dict[str, Any],
+) -> Fitted:
+    """Return what was taken apart for a pickle or a file."""
+    architecture = Architecture(tuple(LayerSpec(*layer) for layer in layers), code_layers)
+    # The weights drawn here are replaced at once, so by the cheapest initializer.
+    cheap = architecture._replace(
+        layers=tuple(layer._replace(initializer="glorot_uniform") for layer in architecture.layers)
+    )
+    model = Model(cheap.dense_layers(), code_layers, 0)
+    if scaler is not None:
+        model.set_scaler(*scaler)
+    return Fitted(architecture, model.with_weights(weights), Fitting(**fitting))

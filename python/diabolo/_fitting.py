@@ -1,0 +1,135 @@
+"""The run over epochs: validation, early stopping, history, and what remains when it is cut short."""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+from diabolo import _core
+from diabolo._progress import Progress
+from diabolo.exceptions import TrainingDivergedError
+
+
+class EpochRecord(NamedTuple):
+    """The entries that one epoch makes in `history_`."""
+
+    loss: float
+    reconstruction_loss: float
+    val_loss: float | None  # None where nothing is validated
+    val_reconstruction_loss: float | None
+    learning_rate: float
+    seconds: float
+
+
+class Outcome(NamedTuple):
+    """A trained model and how it came about."""
+
+    model: _core.Model
+    history: dict[str, tuple[float, ...]]
+    stop_reason: str
+
+
+class TrainingRun:
+    """Runs a trainer to the end of its epochs, or until the validation loss has ceased to fall."""
+
+    def __init__(
+        self, owner: str, parameters: Any, trainer: _core.Trainer, *, validates: bool, progress: Progress
+    ) -> None:
+        self.owner = owner
+        self.parameters = parameters
+        self.trainer = trainer
+        self.validates = validates
+        self.progress = progress
+        # One list, so that an interrupt between two appends cannot leave columns of unequal length.
+        self.records: list[EpochRecord] = []
+        self.epoch_started = time.perf_counter()
+
+    def run(self) -> Outcome:
+        """Train; raise TrainingDivergedError, or whatever a signal handler raises."""
+        try:
+            return self._run_epochs()
+        finally:
+            self.progress.close()
+
+    def interrupted(self) -> Outcome | None:
+        """Return the outcome of the epochs that were completed; None if not even one was."""
+        report, model = self.trainer.completed_report(), self.trainer.completed_model()
+        if report is None or model is None:
+            return None
+        if len(self.records) == report.epoch:  # it came between the end of the epoch and its record
+            self._record(report, (math.nan, math.nan) if self.validates else None)
+        return Outcome(model, self._history(), "interrupted")
+
+    def _run_epochs(self) -> Outcome:
+        p = self.parameters
+        best_loss, epochs_since_best = math.inf, 0
+        for _ in range(p.epochs):
+            self.epoch_started = time.perf_counter()
+            report = self.trainer.run_epoch(self.progress.poll)
+            if report.outcome != "completed":
+                raise self._diverged(report)
+            training_seconds = time.perf_counter() - self.epoch_started
+            validation = self._validation_losses(report)
+            record = self._record(report, validation)
+            self.progress.epoch_done(record.loss, record.val_loss, training_seconds)
+            if not p.early_stopping or validation is None:
+                continue
+            if validation[0] < best_loss - p.min_delta or len(self.records) == 1:
+                best_loss, epochs_since_best = validation[0], 0
+                self.trainer.keep_best()
+            else:
+                epochs_since_best += 1
+                if epochs_since_best >= p.patience:
+                    return Outcome(self.trainer.best_model(), self._history(), "early_stopping")
+        model = self.trainer.best_model() if p.early_stopping else self.trainer.completed_model()
+        assert model is not None  # an epoch was completed
+        return Outcome(model, self._history(), "epochs")
+
+    def _validation_losses(self, report: _core.EpochReport) -> tuple[float, float] | None:
+        if not self.validates:
+            return None
+        losses = self.trainer.validation_losses()
+        if not all(map(math.isfinite, losses)):
+            raise self._error("the validation loss is not finite", report.epoch, None)
+        return losses
+
+    def _record(self, report: _core.EpochReport, validation: tuple[float, float] | None) -> EpochRecord:
+        val_loss, val_reconstruction_loss = validation or (None, None)
+        record = EpochRecord(
+            report.loss,
+            report.reconstruction_loss,
+            val_loss,
+            val_reconstruction_loss,
+            report.learning_rate,
+            time.perf_counter() - self.epoch_started,
+        )
+        self.records.append(record)
+        return record
+
+    def _history(self) -> dict[str, tuple[float, ...]]:
+        columns = zip(EpochRecord._fields, zip(*self.records, strict=True), strict=True)
+        return {name: values for name, values in columns if values[0] is not None}
+
+    def _diverged(self, report: _core.EpochReport) -> TrainingDivergedError:
+        what = {"loss_not_finite": "the loss is not finite", "weight_not_finite": "a weight is not finite"}
+        return self._error(what[report.outcome], report.epoch, report.step)
+
+    def _error(self, what: str, epoch: int, step: int | None) -> TrainingDivergedError:
+        model = self.trainer.completed_model()
+        where = f"epoch {epoch + 1}" + ("" if step is None else f", step {step + 1}")
+        return TrainingDivergedError(
+            f"{self.owner}: training diverged in {where}: {what}. {self._likely_causes()} "
+            "The estimator is as it was before fit; "
+            "this error's `weights` are those of the last completed epoch, if there was one.",
+            weights=None if model is None else model.get_weights(),
+            epoch=epoch + 1,
+            step=None if step is None else step + 1,
+        )
+
+    def _likely_causes(self) -> str:
+        p = self.parameters
+        causes = [f"learning_rate={p.learning_rate:g} is too high"]
+        if p.clip_norm is None:
+            causes.append("single gradients are huge (clip_norm=1.0 bounds them)")
+        if p.scale is None:
+            causes.append("X has very large values (scale='standard' or 'minmax' brings them to about 1)")
+        return "Likely causes: " + "; ".join(causes) + "."

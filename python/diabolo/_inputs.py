@@ -1,0 +1,282 @@
+"""Data as users have it (arrays, lists, memory maps, frames) brought before the core as Rows, without a copy.
+
+Here stands what is refused and how that is said. Values are looked at by the core; what may be done with the
+rows is up to the estimator.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from diabolo._core import Rows
+from diabolo._types import AnyArray
+from diabolo._validation import shown
+from diabolo.exceptions import InvalidDataError
+
+_FLOAT32_MAX = 3.4028234663852886e38
+_ACCEPTED = "float16, float32, float64, ints or bool"
+
+
+class Table(NamedTuple):
+    """Rows, and what is needed to speak of them: who asked, what they call it, the names of the columns."""
+
+    owner: str
+    name: str
+    rows: Rows
+    feature_names: tuple[str, ...] | None
+    # The array or the columns that `rows` refers to: they must live as long, and messages quote from them.
+    source: AnyArray | list[AnyArray]
+
+    def value(self, row: int, column: int) -> object:
+        if isinstance(self.source, list):
+            return self.source[column][row].item()
+        return self.source[row, column].item()
+
+    def place(self, row: int, column: int) -> str:
+        named = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"
+        return f"row {row}, column {column}{named}"
+
+
+def as_table(data: Any, owner: str, name: str) -> Table:
+    """Return `data` as a table of at least one row and one column; raise InvalidDataError if it is none.
+
+    Nothing is copied, except where the memory of `data` does not hold plain numbers at all: lists, and
+    columns of frames that are packed in bits or split in pieces.
+    """
+
+    def refuse(rule: str, found: str) -> InvalidDataError:
+        return InvalidDataError(f"{owner}: {name} must {rule}. Got {found}.")
+
+    _refuse_sparse_and_masked(data, refuse)
+    columns = _frame_columns(data, refuse)
+    source: AnyArray | list[AnyArray]
+    if columns is not None:
+        count, features = len(data), len(columns)
+    else:
+        array = _as_array(data, refuse)
+        if array.ndim != 2:
+            dimensions = f"{array.ndim}-D, shape {array.shape}"
+            raise refuse(
+                "be 2-D, (rows, features)",
+                f"{dimensions}. Reshape your data with {name}.reshape(-1, 1) if it has a single feature, "
+                f"with {name}.reshape(1, -1) if it is a single row"
+                if array.ndim < 2
+                else dimensions,
+            )
+        count, features = array.shape
+    # The wording after "Got" is scikit-learn's, which people search for.
+    if features == 0:
+        raise refuse(
+            "have at least one column",
+            f"0 feature(s) (shape=({count}, 0)) while a minimum of 1 is required",
+        )
+    if count == 0:
+        raise refuse(
+            "have at least one row",
+            f"0 sample(s) (shape=(0, {features})) while a minimum of 1 is required",
+        )
+    if columns is not None:
+        merged = _as_one_array(columns)
+        source = columns
+        rows = Rows.from_columns(columns) if merged is None else Rows(merged)
+    else:
+        _refuse_dtype(array.dtype, "", refuse)
+        source = array
+        rows = Rows(array)
+    return Table(owner, name, rows, _feature_names(data), source)
+
+
+def check_values(table: Table, *, unit_interval: str | None, threads: int) -> None:
+    """Refuse NaN, infinity and what overflows float32, naming the first; also what lies outside [0, 1].
+
+    `unit_interval` says why the values must lie there, None that they need not.
+    """
+    low, high = (-np.inf, np.inf) if unit_interval is None else (0.0, 1.0)
+    found = table.rows.find_invalid(low, high, threads)
+    if found is None:
+        return
+    value = table.value(*found)
+    # Written so that NaN ends up in the first branch.
+    magnitude = abs(float(value))  # type: ignore[arg-type]
+    if not magnitude < np.inf:
+        rule = "not contain NaN or infinity"
+    elif magnitude > _FLOAT32_MAX:
+        rule = f"not exceed the range of float32, in which all is computed ({_FLOAT32_MAX:.2g})"
+    else:
+        rule = f"lie in [0, 1] {unit_interval}"
+    raise InvalidDataError(
+        f"{table.owner}: {table.name} must {rule}. Got {shown(value)} at {table.place(*found)}."
+    )
+
+
+def check_features(table: Table, count: int, names: tuple[str, ...] | None) -> None:
+    """Compare the columns with those the estimator was fitted on."""
+    owner, name = table.owner, table.name
+    if table.rows.features != count:
+        # scikit-learn's words, to the letter: its tests look for them.
+        raise InvalidDataError(
+            f"{name} has {table.rows.features} features, but {owner} is expecting {count} features as input"
+        )
+    if names == table.feature_names:
+        return
+    if table.feature_names is None:
+        warnings.warn(
+            f"{name} does not have valid feature names, but {owner} was fitted with feature names",
+            stacklevel=4,
+        )
+    elif names is None:
+        warnings.warn(
+            f"{name} has feature names, but {owner} was fitted without feature names",
+            stacklevel=4,
+        )
+    else:
+        raise InvalidDataError(_names_differ(owner, name, names, table.feature_names))
+
+
+def _names_differ(owner: str, name: str, fitted: tuple[str, ...], found: tuple[str, ...]) -> str:
+    lines = [
+        "The feature names should match those that were passed during fit.",
+    ]
+    for title, some, others in (
+        ("Feature names unseen at fit time:", found, set(fitted)),
+        ("Feature names seen at fit time, yet now missing:", fitted, set(found)),
+    ):
+        differing = [feature for feature in some if feature not in others]
+        if differing:
+            lines += [title, *(f"- {feature}" for feature in differing[:5])]
+            lines += ["- ..."] if len(differing) > 5 else []
+    if len(lines) == 1:
+        lines.append("Feature names must be in the same order as they were in fit.")
+    return f"{owner}: {name}: " + "\n".join(lines) + "\n"
+
+
+def _refuse_sparse_and_masked(data: object, refuse: Any) -> None:
+    # Whoever passes such an object has loaded its module; we must not.
+    sparse = sys.modules.get("scipy.sparse")
+    if sparse is not None and sparse.issparse(data):
+        raise refuse(
+            "be dense",
+            f"sparse data, {type(data).__name__}. Convert a part of it at a time with .toarray()",
+        )
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(data, masked.MaskedArray):
+        raise refuse(
+            "have no masked values",
+            "a masked array. Fill the gaps with .filled(value), or pass .data if none is masked",
+        )
+
+
+def _as_array(data: object, refuse: Any) -> AnyArray:
+    if isinstance(data, (str, bytes)):
+        raise refuse("be a 2-D array of numbers", f"a {type(data).__name__}")
+    try:
+        return np.asarray(data)
+    # What an object's own __array__ raises is up to it: torch, for one, raises RuntimeError and TypeError.
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        raise refuse(
+            "be something NumPy makes a 2-D array of", f"{type(data).__name__}, of which it says: {error}"
+        ) from error
+
+
+def _refuse_dtype(dtype: np.dtype[Any], column: str, refuse: Any) -> None:
+    """Refuse what is no real number that the core reads as it stands in memory."""
+    if dtype.kind in "biuf" and dtype.itemsize <= 8:
+        if dtype.isnative:
+            return
+        raise refuse(
+            "have native byte order",
+            f"dtype {dtype}{column}. Convert it with .astype({dtype.newbyteorder('=').str!r})",
+        )
+    advice = {
+        "c": ". Complex data not supported",
+        "f": ". Convert it with .astype(numpy.float64)",
+        "O": ". If it holds numbers, convert it with .astype(numpy.float32)",
+        "U": ". If it holds numbers, convert it with .astype(numpy.float32)",
+        "S": ". If it holds numbers, convert it with .astype(numpy.float32)",
+        "M": ". Convert it to numbers first: the time since a chosen moment, the hour of the day, ...",
+        "m": ". Convert it to numbers first, by dividing by a numpy.timedelta64",
+    }.get(dtype.kind, "")
+    if dtype.names is not None:
+        advice = ". Pass its fields as the columns of one plain array"
+    raise refuse(f"hold real numbers ({_ACCEPTED})", f"dtype {dtype}{column}{advice}")
+
+
+# ---- Frames ----
+
+
+def _is_frame(data: object, module: str) -> bool:
+    """Return whether this is a DataFrame of a library, which then is loaded; we must not load it."""
+    frame_class = getattr(sys.modules.get(module), "DataFrame", None)
+    return frame_class is not None and isinstance(data, frame_class)
+
+
+def _frame_columns(data: Any, refuse: Any) -> list[AnyArray] | None:
+    """Return the columns of a pandas or polars frame as arrays, views if possible; None for anything else.
+
+    Columns, because a frame may hold several types, and to bring it to one array would copy it whole.
+    """
+    if _is_frame(data, "pandas"):
+        return [
+            _pandas_column(data.iloc[:, index], label, refuse) for index, label in enumerate(data.columns)
+        ]
+    if _is_frame(data, "polars"):
+        return [_polars_column(series, refuse) for series in data.get_columns()]
+    return None
+
+
+def _pandas_column(series: Any, label: object, refuse: Any) -> AnyArray:
+    where = f" in column {label!r}"
+    if not isinstance(series.dtype, np.dtype):
+        raise refuse(
+            f"hold plain NumPy numbers ({_ACCEPTED})",
+            f"dtype {series.dtype}{where}. Convert it with .astype('float32'), missing values filled",
+        )
+    _refuse_dtype(series.dtype, where, refuse)
+    column: AnyArray = series.to_numpy(copy=False)
+    return column
+
+
+def _polars_column(series: Any, refuse: Any) -> AnyArray:
+    where = f" in column {series.name!r}"
+    if not (series.dtype.is_numeric() or str(series.dtype) == "Boolean"):
+        raise refuse(f"hold real numbers ({_ACCEPTED})", f"dtype {series.dtype}{where}")
+    if series.null_count() > 0:
+        row = int(series.is_null().arg_max())
+        raise refuse("not contain NaN, null or infinity", f"a null at row {row}{where}")
+    column: AnyArray = series.to_numpy()
+    _refuse_dtype(column.dtype, where, refuse)
+    return column
+
+
+def _as_one_array(columns: Sequence[AnyArray]) -> AnyArray | None:
+    """Return a 2-D view of columns that lie evenly spaced in memory, as most frames have them; else None.
+
+    One array is read faster than separate columns. The view does not keep all the columns alive: the caller
+    must.
+    """
+    first = columns[0]
+    addresses = [column.__array_interface__["data"][0] for column in columns]
+    spacing = addresses[1] - addresses[0] if len(columns) > 1 else 0
+    for index, column in enumerate(columns):
+        if column.dtype != first.dtype or column.strides != first.strides:
+            return None
+        if addresses[index] != addresses[0] + index * spacing:
+            return None
+    return np.lib.stride_tricks.as_strided(
+        first, (len(first), len(columns)), (first.strides[0], spacing), writeable=False
+    )
+
+
+def _feature_names(data: Any) -> tuple[str, ...] | None:
+    """Return the names of a frame's columns if they are all strings, else None."""
+    if _is_frame(data, "pandas") or _is_frame(data, "polars"):
+        labels = data.columns
+    else:
+        labels = getattr(data, "column_names", None)  # pyarrow's tables; their .columns are the data
+    if labels is None or callable(labels):
+        return None
+    names = tuple(labels)
+    return tuple(str(name) for name in names) if all(isinstance(name, str) for name in names) else None

@@ -1,0 +1,68 @@
+"""Refuses, before training starts, what this process cannot allocate."""
+
+from typing import Any
+
+from diabolo import _core
+from diabolo._architecture import Architecture
+from diabolo._validation import MAX_INT, shown
+
+
+def check_memory(owner: str, parameters: Any, plan: Architecture, rows: int, threads: int) -> None:
+    """Compare what model and training will take with what there is; raise MemoryError if it cannot be had."""
+    available = _core.available_memory()
+    # Only the order of all rows takes memory that grows with their number.
+    few_rows = min(rows, parameters.batch_size)
+    needed = _bytes_needed(plan, parameters, rows if parameters.shuffle is True else few_rows, threads)
+    if _fits(needed, available):
+        return
+    if parameters.shuffle is True and _fits(_bytes_needed(plan, parameters, few_rows, threads), available):
+        name, rule = "shuffle", f"'blocks' or False for so many rows ({rows})"
+    else:
+        name, rule = _widest(parameters), "small enough for the memory"
+    amount = "more than 2^63 bytes" if needed is None else _amount(needed)
+    there = "" if available is None else f", and {_amount(available)} are available"
+    raise MemoryError(
+        f"{owner}: {name} must be {rule}: training needs {amount}{there}. "
+        f"Got {shown(getattr(parameters, name))}."
+    )
+
+
+def _fits(needed: int | None, available: int | None) -> bool:
+    return needed is not None and (available is None or needed <= available)
+
+
+def _bytes_needed(plan: Architecture, parameters: Any, rows: int, threads: int) -> int | None:
+    """Return the bytes for the model and for training it; None if they are beyond counting."""
+    # Widths that overflow the core's own integers do not even get there.
+    if sum(4 * layer.inputs * layer.outputs for layer in plan.layers) > MAX_INT:
+        return None
+    layers = plan.dense_layers()
+    try:
+        return _core.Model.planned_bytes(layers) + _core.Trainer.planned_bytes(
+            layers,
+            rows,
+            min(parameters.batch_size, rows),
+            parameters.optimizer._update_rule(),
+            parameters.clip_norm is not None,
+            threads,
+        )
+    except OverflowError:
+        return None
+
+
+def _widest(parameters: Any) -> str:
+    """Return the name of the parameter that holds the greatest width."""
+    widths = {"n_components": parameters.n_components}
+    for name in ("hidden_layer_sizes", "decoder_layer_sizes"):
+        widths[name] = max(getattr(parameters, name) or (0,))
+    return max(widths, key=lambda name: widths[name])
+
+
+def _amount(count: int) -> str:
+    """Return a number of bytes as people read it, and exactly."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{size:.3g} {unit} ({count} bytes)"

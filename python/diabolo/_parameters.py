@@ -1,0 +1,130 @@
+"""The table of AutoEncoder's hyper-parameters and their rules, and the rules that join several of them."""
+
+import numbers
+from types import SimpleNamespace
+from typing import Any
+
+from diabolo import optimizers, schedules
+from diabolo._architecture import ACTIVATIONS, INITIALIZERS, decoder_layer_sizes, output_activation
+from diabolo._random import RandomState
+from diabolo._validation import (
+    Choice,
+    Either,
+    Flag,
+    Integer,
+    Named,
+    OrNone,
+    Real,
+    Rule,
+    Verbosity,
+    Widths,
+    broken,
+    checked,
+)
+
+LOSSES = ("mse", "mae", "huber", "binary_crossentropy")
+METRICS = ("mse", "loss")
+
+
+class _Jobs(Integer):
+    """How many threads; -1 means all, as in scikit-learn, but there is no -2."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.description = "None, -1 or an int >= 1"
+
+    def convert(self, value: object) -> Any:
+        if value is None or (isinstance(value, numbers.Integral) and value == -1):
+            return None
+        return super().convert(value)
+
+
+RULES: dict[str, Rule] = {
+    "n_components": Integer(1),
+    "hidden_layer_sizes": Widths(),
+    "decoder_layer_sizes": OrNone(Widths()),
+    "activation": Choice(ACTIVATIONS),
+    "code_activation": Choice(ACTIVATIONS),
+    "output_activation": Choice(("auto", *ACTIVATIONS)),
+    "tied_weights": Flag(),
+    "initializer": Choice(("auto", *INITIALIZERS)),
+    "loss": Choice(LOSSES),
+    "optimizer": Named(optimizers.Optimizer, optimizers.BY_NAME),
+    "learning_rate": Real(0.0, above_low=True),
+    "schedule": Named(schedules.Schedule, schedules.BY_NAME),
+    "l1": Real(0.0),
+    "l2": Real(0.0),
+    "clip_norm": OrNone(Real(0.0, above_low=True, infinite=True)),
+    "epochs": Integer(1),
+    "batch_size": Integer(1),
+    "shuffle": Either(Flag(), Choice(("blocks",))),
+    "validation_fraction": Real(0.0, 1.0, below_high=True),
+    "early_stopping": Flag(),
+    "patience": Integer(1),
+    "min_delta": Real(0.0),
+    "scale": OrNone(Choice(("standard", "minmax"))),
+    "random_state": RandomState(),
+    "n_jobs": _Jobs(),
+    "verbose": Verbosity(),
+}
+
+
+def checked_parameters(owner: str, values: dict[str, object]) -> SimpleNamespace:
+    """Return the hyper-parameters as plain Python values and objects; raise InvalidParameterError."""
+    parameters = SimpleNamespace(
+        **{name: checked(owner, name, RULES[name], value) for name, value in values.items()}
+    )
+    _check_loss(owner, parameters)
+    _check_tied_weights(owner, parameters)
+    _check_schedule(owner, parameters)
+    return parameters
+
+
+def _check_loss(owner: str, p: Any) -> None:
+    if p.loss != "binary_crossentropy":
+        return
+    if output_activation(p) != "sigmoid":
+        raise broken(
+            owner,
+            "output_activation",
+            "'auto' or 'sigmoid' when loss='binary_crossentropy'",
+            p.output_activation,
+        )
+    if p.scale == "standard":
+        raise broken(
+            owner,
+            "scale",
+            "'minmax' or None when loss='binary_crossentropy', which takes values in [0, 1]",
+            p.scale,
+        )
+
+
+def _check_tied_weights(owner: str, p: Any) -> None:
+    mirror = tuple(reversed(p.hidden_layer_sizes))
+    if p.tied_weights and decoder_layer_sizes(p) != mirror:
+        raise broken(
+            owner,
+            "decoder_layer_sizes",
+            f"None or the mirror of hidden_layer_sizes, {mirror}, when tied_weights=True",
+            p.decoder_layer_sizes,
+        )
+
+
+def _check_schedule(owner: str, p: Any) -> None:
+    if isinstance(p.schedule, schedules.CosineDecay) and p.schedule.warmup_epochs >= p.epochs:
+        raise broken(
+            owner, "schedule", f"one whose warmup_epochs are fewer than epochs={p.epochs}", p.schedule
+        )
+
+
+def check_validation(owner: str, p: Any, has_validation_rows: bool) -> None:
+    """Check that validation data come from one place, and that they come if they are needed."""
+    if has_validation_rows and p.validation_fraction > 0:
+        raise broken(owner, "validation_fraction", "0 when X_val is given", p.validation_fraction)
+    if p.early_stopping and not has_validation_rows and p.validation_fraction == 0:
+        raise broken(
+            owner,
+            "early_stopping",
+            "False unless validation_fraction > 0 or X_val is given",
+            p.early_stopping,
+        )

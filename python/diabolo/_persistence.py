@@ -1,0 +1,223 @@
+"""Estimators in files: safetensors with our facts as JSON in the metadata. Format and safety are the core's.
+
+The metadata, each a string of JSON:
+
+=============  ==========================================================================================
+class          name of the estimator's class
+diabolo        version that wrote the file
+parameters     the hyper-parameters; objects as {"class": name, "fields": {...}}
+layers         list of {"name", "inputs", "outputs", "activation", "initializer", "tied_to"}
+code_layers    how many of them, from the first, make the code
+fitting        {"loss", "scale", "feature_names", "history", "stop_reason"}; NaN in the history is null
+=============  ==========================================================================================
+
+The tensors are the weights under the names of `get_weights`, and `scaler.shift` and `scaler.scale` (float64)
+if the estimator scales.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from diabolo import _core, optimizers, schedules
+from diabolo._architecture import ACTIVATIONS, INITIALIZERS, Architecture, LayerSpec
+from diabolo._base import Estimator
+from diabolo._fitted import Fitted, Scaler, restored
+from diabolo._parameters import RULES
+from diabolo._types import AnyArray
+from diabolo._validation import Refused
+from diabolo.exceptions import ModelFileError
+
+_SHIFT, _SCALE = "scaler.shift", "scaler.scale"
+_OBJECTS: dict[str, Callable[..., Any]] = {
+    cls.__name__: cls for cls in (*optimizers.BY_NAME.values(), *schedules.BY_NAME.values())
+}
+Tensors = Mapping[str, AnyArray]
+
+
+def save_estimator(estimator: Estimator, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file, replacing it in one step."""
+    import json  # here, because importing diabolo should cost little
+
+    fitted = estimator._require_fitted()
+    own_name = type(estimator).__name__
+    if "_in_files" not in vars(type(estimator)):
+        raise TypeError(
+            f"{own_name}: save knows diabolo's own classes only, and `load` could not bring back another. "
+            "Pickle it, or save its weights."
+        )
+    layers, code_layers = fitted.architecture
+    facts = fitted.fitting._asdict()
+    facts["history"] = {
+        name: [None if math.isnan(value) else value for value in values]
+        for name, values in fitted.fitting.history.items()
+    }
+    contents = {
+        "class": own_name,
+        "diabolo": _core.__version__,
+        "parameters": {name: _encoded(name, value) for name, value in estimator.get_params().items()},
+        "layers": [layer._asdict() for layer in layers],
+        "code_layers": code_layers,
+        "fitting": facts,
+    }
+    # Strict JSON: other readers than Python's refuse NaN.
+    metadata = {name: json.dumps(value, allow_nan=False) for name, value in contents.items()}
+    tensors: dict[str, AnyArray] = dict(fitted.model.get_weights())
+    scaler = fitted.model.scaler()
+    if scaler is not None:
+        tensors[_SHIFT], tensors[_SCALE] = scaler
+    _core.write_model_file(_file_name(path), metadata, tensors)
+
+
+def load_estimator(path: str | os.PathLike[str], classes: Mapping[str, type[Estimator]]) -> Estimator:
+    """Read a file that `save_estimator` wrote; raise ModelFileError if it is no such file."""
+    name = _file_name(path)
+    metadata, tensors = _core.read_model_file(name)
+    try:
+        return _from_contents(_Contents(metadata), tensors, classes)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from None
+    # A file may say anything: what is amiss then shows where its contents are first used.
+    except (Refused, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ModelFileError(f"{name}: the model's description is damaged: {error}") from error
+
+
+def _file_name(path: str | os.PathLike[str]) -> str:
+    name = os.fsdecode(path)
+    if "\0" in name:  # where C would end the name, and write to another file
+        raise ValueError(f"the path must have no null character. Got {name!r}.")
+    return name
+
+
+class _Contents:
+    """The metadata, decoded as they are asked for."""
+
+    def __init__(self, metadata: Mapping[str, str]) -> None:
+        self.metadata = metadata
+
+    def get(self, name: str, kind: type) -> Any:
+        import json
+
+        if name not in self.metadata:
+            raise ModelFileError(f"not an estimator: the metadata have no {name!r}")
+        value = json.loads(self.metadata[name])
+        if not isinstance(value, kind):
+            raise ModelFileError(f"the metadata {name!r} must be a JSON {kind.__name__}")
+        return value
+
+
+def _from_contents(
+    contents: _Contents, tensors: Tensors, classes: Mapping[str, type[Estimator]]
+) -> Estimator:
+    class_name = contents.get("class", str)
+    if class_name not in classes:
+        raise ModelFileError(
+            f"it holds a {class_name!r}, which this diabolo does not know; it knows {sorted(classes)}"
+        )
+    parameters = {name: _decoded(value) for name, value in contents.get("parameters", dict).items()}
+    estimator = classes[class_name](**parameters)
+    estimator._fitted = _fitted_from(contents, tensors)
+    return estimator
+
+
+def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
+    architecture = Architecture(
+        tuple(LayerSpec(**layer) for layer in contents.get("layers", list)), contents.get("code_layers", int)
+    )
+    _check_architecture(architecture)
+    # Before anything is allocated by these sizes: a file must not claim more than it holds.
+    _check_tensors(architecture, tensors)
+    scaler: Scaler | None = (tensors[_SHIFT], tensors[_SCALE]) if _SHIFT in tensors else None
+    facts = contents.get("fitting", dict)
+    history = {
+        str(name): tuple(math.nan if value is None else float(value) for value in values)
+        for name, values in facts["history"].items()
+    }
+    if len({len(values) for values in history.values()} | {len(history["loss"])}) != 1:
+        raise ModelFileError("the lists of the history are of different lengths")
+    names = facts["feature_names"]
+    if names is not None and (
+        len(names) != architecture.features or not all(isinstance(name, str) for name in names)
+    ):
+        raise ModelFileError(f"feature_names must be {architecture.features} strings")
+    facts = {**facts, "history": history, "feature_names": None if names is None else tuple(names)}
+    facts["loss"] = RULES["loss"].convert(facts["loss"])
+    facts["scale"] = RULES["scale"].convert(facts["scale"])
+    facts["stop_reason"] = str(facts["stop_reason"])
+    weights = {name: tensors[name] for name in architecture.parameter_shapes()}
+    return restored(
+        [tuple(layer) for layer in architecture.layers], architecture.code_layers, weights, scaler, facts
+    )
+
+
+def _check_architecture(architecture: Architecture) -> None:
+    layers, code_layers = architecture
+    if not 0 < code_layers < len(layers):
+        raise ModelFileError("the layers must be at least one of an encoder and one of a decoder")
+    names = [f"encoder.{i}" if i < code_layers else f"decoder.{i - code_layers}" for i in range(len(layers))]
+    for index, layer in enumerate(layers):
+        previous = layers[index - 1].outputs if index else layers[-1].outputs
+        if (
+            layer.name != names[index]
+            or layer.activation not in ACTIVATIONS
+            or layer.initializer not in INITIALIZERS
+            or not all(type(width) is int and width >= 1 for width in (layer.inputs, layer.outputs))
+            or layer.inputs != previous
+            or layer.tied_to not in ("", *names[:code_layers])
+        ):
+            raise ModelFileError(f"layer {index} is none that diabolo makes: {layer!r}")
+
+
+def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:
+    expected: dict[str, tuple[tuple[int, ...], type]] = {
+        name: (shape, np.float32) for name, shape in architecture.parameter_shapes().items()
+    }
+    if _SHIFT in tensors or _SCALE in tensors:
+        expected[_SHIFT] = expected[_SCALE] = ((architecture.features,), np.float64)
+    if expected.keys() != tensors.keys():
+        missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+        raise ModelFileError(f"its tensors do not fit its layers: missing {missing}, unknown {unknown}")
+    for name, (shape, dtype) in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != shape or tensor.dtype != dtype:
+            raise ModelFileError(
+                f"tensor {name!r} must be {dtype.__name__} {shape}, not {tensor.dtype} {tensor.shape}"
+            )
+        if not np.isfinite(tensor).all():
+            raise ModelFileError(f"tensor {name!r} holds NaN or infinity")
+    if _SCALE in tensors and not (tensors[_SCALE] > 0).all():
+        raise ModelFileError(f"tensor {_SCALE!r} must be positive")
+
+
+# ---- Hyper-parameters as JSON ----
+
+
+def _encoded(name: str, value: object) -> object:
+    if isinstance(value, (optimizers.Optimizer, schedules.Schedule)):
+        return {"class": type(value).__name__, "fields": {**vars(value)}}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (tuple, list, np.ndarray)):
+        return [_encoded(name, item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"class": "float", "fields": {"x": repr(value)}}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    # A generator of random numbers has moved on since; and after set_params anything may stand here.
+    return None
+
+
+def _decoded(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(_decoded(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    name, fields = value["class"], value["fields"]
+    if name == "float":
+        return float(fields["x"])
+    if name not in _OBJECTS:
+        raise ModelFileError(f"a hyper-parameter is a {name!r}, which this version of diabolo does not know")
+    return _OBJECTS[name](**fields)

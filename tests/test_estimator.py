@@ -1,0 +1,595 @@
+"""AutoEncoder in use: what methods return, fitting, scaling, weights, scikit-learn's manners, the package."""
+
+import copy
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+import diabolo
+from diabolo import Adam, AutoEncoder
+
+FITTED = ["history_", "n_iter_", "n_features_in_", "feature_names_in_", "stop_reason_"]
+
+
+def estimator(**changes: Any) -> AutoEncoder:
+    settings = {
+        "n_components": 2,
+        "hidden_layer_sizes": (5,),
+        "epochs": 3,
+        "batch_size": 32,
+        "random_state": 3,
+    }
+    return AutoEncoder(**{**settings, **changes})
+
+
+def same_weights(a: AutoEncoder, b: AutoEncoder) -> bool:
+    weights, others = a.get_weights(), b.get_weights()
+    return weights.keys() == others.keys() and all(np.array_equal(weights[k], others[k]) for k in weights)
+
+
+# ---- What the methods return ----
+
+
+def test_shapes_and_types(X: Any) -> None:
+    ae = estimator()
+    codes = ae.fit_transform(X, None)
+    for array, shape in (
+        (codes, (200, 2)),
+        (ae.transform(X), (200, 2)),
+        (ae.inverse_transform(codes), (200, 6)),
+        (ae.reconstruct(X), (200, 6)),
+        (ae.reconstruction_error(X), (200,)),
+        (ae.reconstruction_error(X, metric="loss"), (200,)),
+        (ae.reconstruction_error(X, per_feature=True), (200, 6)),
+        (ae.score_samples(X), (200,)),
+    ):
+        assert (array.shape, array.dtype) == (shape, np.float32)
+        assert array.flags.writeable
+    assert type(ae.score(X, y=None)) is float
+
+
+def test_the_parts_fit_together(X: Any) -> None:
+    ae = estimator().fit(X)
+    np.testing.assert_array_equal(ae.transform(X), ae.fit_transform(X))
+    reconstructed = ae.reconstruct(X)
+    np.testing.assert_allclose(ae.inverse_transform(ae.transform(X)), reconstructed, rtol=1e-5, atol=1e-6)
+    squared = (reconstructed.astype(float) - X) ** 2
+    np.testing.assert_allclose(ae.reconstruction_error(X, per_feature=True), squared, rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(ae.reconstruction_error(X), squared.mean(axis=1), rtol=1e-5)
+    np.testing.assert_array_equal(ae.score_samples(X), -ae.reconstruction_error(X))
+    assert ae.score(X) == pytest.approx(-squared.mean(), rel=1e-5)
+
+
+def test_the_network_computes_what_its_weights_say(X: Any) -> None:
+    ae = estimator(activation="tanh").fit(X)
+    w = {name: weight.astype(float) for name, weight in ae.get_weights().items()}
+    hidden = np.tanh(X @ w["encoder.0.kernel"] + w["encoder.0.bias"])
+    codes = hidden @ w["encoder.1.kernel"] + w["encoder.1.bias"]
+    np.testing.assert_allclose(ae.transform(X), codes, rtol=1e-4, atol=1e-5)
+    hidden = np.tanh(codes @ w["decoder.0.kernel"] + w["decoder.0.bias"])
+    expected = hidden @ w["decoder.1.kernel"] + w["decoder.1.bias"]
+    np.testing.assert_allclose(ae.reconstruct(X), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "binary_crossentropy"])
+def test_metric_loss_is_the_training_loss(loss: str, X: Any) -> None:
+    ae = estimator(loss=loss).fit(X)
+    y, t = ae.reconstruct(X).astype(float), X.astype(float)
+    d = np.abs(y - t)
+    expected = {
+        "mse": d**2,
+        "mae": d,
+        "huber": np.where(d <= 1, 0.5 * d**2, d - 0.5),
+        "binary_crossentropy": -t * np.log(np.clip(y, 1e-30, 1)) - (1 - t) * np.log(np.clip(1 - y, 1e-30, 1)),
+    }[loss].mean(axis=1)
+    np.testing.assert_allclose(ae.reconstruction_error(X, metric="loss"), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ae.reconstruction_error(X), (d**2).mean(axis=1), rtol=1e-4, atol=1e-7)
+
+
+def test_bad_arguments_of_reconstruction_error(X: Any) -> None:
+    ae = estimator(loss="mae").fit(X)
+    with pytest.raises(ValueError, match=r"AutoEncoder: metric must be one of 'mse', 'loss'\. Got 'mae'\."):
+        ae.reconstruction_error(X, metric="mae")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="metric must be 'mse' when per_feature=True"):
+        ae.reconstruction_error(X, metric="loss", per_feature=True)
+    with pytest.raises(ValueError, match="per_feature must be True or False"):
+        ae.reconstruction_error(X, per_feature=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shapes"),
+    [
+        (
+            {"hidden_layer_sizes": ()},
+            {
+                "encoder.0.kernel": (6, 2),
+                "encoder.0.bias": (2,),
+                "decoder.0.kernel": (2, 6),
+                "decoder.0.bias": (6,),
+            },
+        ),
+        (
+            {"hidden_layer_sizes": (5, 4), "decoder_layer_sizes": (7,), "n_components": 9},
+            {
+                "encoder.0.kernel": (6, 5),
+                "encoder.0.bias": (5,),
+                "encoder.1.kernel": (5, 4),
+                "encoder.1.bias": (4,),
+                "encoder.2.kernel": (4, 9),
+                "encoder.2.bias": (9,),
+                "decoder.0.kernel": (9, 7),
+                "decoder.0.bias": (7,),
+                "decoder.1.kernel": (7, 6),
+                "decoder.1.bias": (6,),
+            },
+        ),
+        (
+            {"activation": "prelu", "tied_weights": True},
+            {
+                "encoder.0.kernel": (6, 5),
+                "encoder.0.bias": (5,),
+                "encoder.0.slope": (5,),
+                "encoder.1.kernel": (5, 2),
+                "encoder.1.bias": (2,),
+                "decoder.0.bias": (5,),
+                "decoder.0.slope": (5,),
+                "decoder.1.bias": (6,),
+            },
+        ),
+    ],
+)
+def test_architecture(changes: Any, shapes: Any, X: Any) -> None:
+    ae = estimator(**changes).fit(X)
+    assert {name: weight.shape for name, weight in ae.get_weights().items()} == shapes
+    assert ae._require_fitted().model.parameter_shapes() == shapes
+    assert ae._require_fitted().architecture.parameter_shapes() == shapes
+
+
+def test_tied_weights_are_transposed(X: Any) -> None:
+    ae = estimator(tied_weights=True, activation="tanh").fit(X)
+    w = {name: weight.astype(float) for name, weight in ae.get_weights().items()}
+    codes = ae.transform(X).astype(float)
+    hidden = np.tanh(codes @ w["encoder.1.kernel"].T + w["decoder.0.bias"])
+    expected = hidden @ w["encoder.0.kernel"].T + w["decoder.1.bias"]
+    np.testing.assert_allclose(ae.inverse_transform(codes), expected, rtol=1e-4, atol=1e-5)
+
+
+ALL = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "prelu", "gelu", "silu", "softplus"]
+
+
+@pytest.mark.parametrize("activation", ALL)
+@pytest.mark.parametrize("initializer", ["auto", "glorot_normal", "he_normal", "normal", "orthogonal"])
+def test_every_activation_and_initializer_learns(activation: str, initializer: str, X: Any) -> None:
+    ae = estimator(activation=activation, initializer=initializer, epochs=5, learning_rate=0.01).fit(X)
+    losses = ae.history_["loss"]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_a_linear_autoencoder_spans_the_principal_subspace() -> None:
+    random = np.random.default_rng(0)
+    X = (
+        random.normal(size=(500, 6))
+        * [3.0, 2.0, 1.0, 0.3, 0.2, 0.1]
+        @ np.linalg.qr(random.normal(size=(6, 6)))[0]
+    )
+    X -= X.mean(axis=0)
+    ae = AutoEncoder(
+        3,
+        activation="identity",
+        optimizer=Adam(),
+        learning_rate=0.05,
+        schedule="cosine",
+        epochs=300,
+        batch_size=50,
+        random_state=0,
+    ).fit(X)
+    principal = np.linalg.svd(X, full_matrices=False)[2][:3]
+    learned = np.linalg.qr(ae.get_weights()["decoder.0.kernel"].T.astype(float))[0]
+    cosines = np.linalg.svd(principal @ learned)[1]
+    assert cosines.min() > 0.99999
+    best = ((X - X @ principal.T @ principal) ** 2).mean()
+    assert -ae.score(X) == pytest.approx(best, rel=1e-3)
+
+
+# ---- Fitting ----
+
+
+@pytest.mark.parametrize("shuffle", [True, "blocks", False])
+def test_same_seed_same_model_for_any_number_of_threads(shuffle: Any, X: Any) -> None:
+    first = estimator(shuffle=shuffle, n_jobs=1).fit(X)
+    for n_jobs in (2, 3, 7, 10**9, None, -1):
+        assert same_weights(estimator(shuffle=shuffle, n_jobs=n_jobs).fit(X), first)
+    assert not same_weights(estimator(shuffle=shuffle, random_state=4).fit(X), first)
+
+
+def test_random_states(X: Any) -> None:
+    assert same_weights(estimator(random_state=np.int64(3)).fit(X), estimator().fit(X))
+    assert not same_weights(estimator(random_state=None).fit(X), estimator(random_state=None).fit(X))
+    assert estimator(random_state=2**63 - 1).fit(X).n_iter_ == 3
+    for make in (np.random.default_rng, np.random.RandomState):
+        one, other = make(0), make(0)
+        ae = estimator(random_state=one).fit(X)
+        assert same_weights(ae, estimator(random_state=other).fit(X))
+        first = ae.get_weights()
+        again = ae.fit(X).get_weights()  # the generator has moved on
+        assert not np.array_equal(first["encoder.0.kernel"], again["encoder.0.kernel"])
+
+
+def test_the_global_generator_is_neither_used_nor_moved(X: Any) -> None:
+    np.random.seed(0)  # noqa: NPY002
+    expected = np.random.random()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    estimator(validation_fraction=0.1).fit(X)
+    assert np.random.random() == expected  # noqa: NPY002
+
+
+def test_history(X: Any) -> None:
+    ae = estimator(l2=0.01, validation_fraction=0.25, epochs=4).fit(X)
+    names = ["loss", "reconstruction_loss", "val_loss", "val_reconstruction_loss", "learning_rate", "seconds"]
+    assert list(ae.history_) == names
+    assert all(len(values) == 4 and np.isfinite(values).all() for values in ae.history_.values())
+    assert ae.n_iter_ == 4
+    assert ae.stop_reason_ == "epochs"
+    assert all(a > b for a, b in zip(ae.history_["loss"], ae.history_["reconstruction_loss"], strict=True))
+    kernels = [weight for name, weight in ae.get_weights().items() if name.endswith("kernel")]
+    penalty = 0.01 * sum(float((kernel.astype(float) ** 2).sum()) for kernel in kernels)
+    difference = ae.history_["val_loss"][-1] - ae.history_["val_reconstruction_loss"][-1]
+    assert difference == pytest.approx(penalty, rel=1e-4)
+    assert "val_loss" not in estimator().fit(X).history_
+
+
+def test_history_is_a_copy(X: Any) -> None:
+    ae = estimator().fit(X)
+    ae.history_["loss"].clear()
+    ae.history_.clear()
+    assert len(ae.history_["loss"]) == ae.n_iter_ == 3
+
+
+def test_validation_losses_are_those_of_the_rows_given(X: Any) -> None:
+    ae = estimator(loss="mae", scale="standard").fit(X[:150], X_val=X[150:])
+    expected = ae.reconstruction_error(X[150:], metric="loss").mean()
+    assert ae.history_["val_loss"][-1] == pytest.approx(expected, rel=1e-5)
+    assert same_weights(ae, estimator(loss="mae", scale="standard").fit(X[:150]))
+
+
+@pytest.mark.parametrize("shuffle", ["blocks", False])
+def test_without_full_shuffling_the_last_rows_are_set_aside(shuffle: Any, X: Any) -> None:
+    ae = estimator(shuffle=shuffle, validation_fraction=0.2).fit(X)
+    same = estimator(shuffle=shuffle).fit(X[:160], X_val=X[160:])
+    assert same_weights(ae, same)
+    assert ae.history_["val_loss"] == same.history_["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "fraction", "expected"), [(10, 0.25, 3), (3, 0.01, 1), (2, 0.99, 1), (7, 0.5, 4)]
+)
+def test_size_of_the_validation_part(rows: int, fraction: float, expected: int) -> None:
+    # Ones to validate on among zeros would show in the scaler.
+    X = np.arange(rows, dtype=float)[:, None]
+    ae = estimator(scale="minmax", shuffle=False, validation_fraction=fraction).fit(X)
+    shift, scale = ae._require_fitted().model.scaler()  # type: ignore[misc]
+    assert (shift[0], scale[0]) == (0.0, max(rows - expected - 1, 1))
+
+
+def test_random_validation_rows(X: Any) -> None:
+    marked = np.zeros((100, 1))
+    marked[:, 0] = np.arange(100)
+    scalers = []
+    for seed in (0, 0, 1):
+        ae = estimator(scale="standard", validation_fraction=0.3, random_state=seed).fit(marked)
+        scalers.append(ae._require_fitted().model.scaler()[0][0])  # type: ignore[index]
+    assert scalers[0] == scalers[1] != scalers[2]
+    assert scalers[0] != np.arange(70).mean()
+
+
+def test_early_stopping_restores_the_best_epoch(X: Any) -> None:
+    # Such steps overshoot sooner or later.
+    def fit(epochs: int, **changes: Any) -> AutoEncoder:
+        ae = estimator(epochs=epochs, learning_rate=0.05, random_state=1, **changes)
+        return ae.fit(X[:40], X_val=X[40:])
+
+    ae = fit(1000, early_stopping=True, patience=3)
+    losses = ae.history_["val_loss"]
+    best = int(np.argmin(losses))
+    assert ae.stop_reason_ == "early_stopping"
+    assert ae.n_iter_ == len(losses) == best + 1 + 3
+    assert same_weights(ae, fit(best + 1))
+    assert -ae.score(X[40:]) == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_early_stopping_restores_the_best_epoch_also_at_the_end(X: Any) -> None:
+    ae = estimator(epochs=30, learning_rate=0.3, early_stopping=True, patience=1000)
+    ae.fit(X[:40], X_val=X[40:])
+    assert ae.stop_reason_ == "epochs"
+    assert -ae.score(X[40:]) == pytest.approx(min(ae.history_["val_loss"]), rel=1e-5)
+
+
+def test_min_delta(X: Any) -> None:
+    ae = estimator(epochs=50, early_stopping=True, patience=2, min_delta=100.0).fit(X, X_val=X)
+    assert ae.n_iter_ == 3
+
+
+def test_batches_larger_than_the_data(X: Any) -> None:
+    assert same_weights(estimator(batch_size=10**12).fit(X), estimator(batch_size=200).fit(X))
+
+
+def test_clipping_at_infinity_changes_nothing(X: Any) -> None:
+    assert same_weights(estimator(clip_norm=np.inf).fit(X), estimator().fit(X))
+    assert not same_weights(
+        estimator(clip_norm=1e-3, optimizer="sgd").fit(X), estimator(optimizer="sgd").fit(X)
+    )
+
+
+# ---- Scaling ----
+
+
+def test_standard_scaling(X: Any) -> None:
+    data = X.astype(np.float64) * [1, 10, 100, 1e-3, 1, 1] + [0, -5, 1e3, 0, 0, 0]
+    data[:, 5] = 0.1  # constant, and not a sum of powers of two
+    ae = estimator(scale="standard", epochs=200, learning_rate=0.01).fit(data)
+    shift, scale = ae._require_fitted().model.scaler()  # type: ignore[misc]
+    np.testing.assert_allclose(shift, data.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(scale[:5], data.std(axis=0)[:5], rtol=1e-9)
+    assert scale[5] == 1.0
+    reconstructed = ae.reconstruct(data)
+    # In units of each feature's spread, which the raw numbers would hide.
+    errors = ((reconstructed - data) / scale) ** 2
+    np.testing.assert_allclose(ae.reconstruction_error(data, per_feature=True), errors, rtol=1e-2, atol=1e-4)
+    assert errors[:, :5].mean() < 0.5
+    assert np.isfinite(ae.transform(data)).all()
+
+
+def test_minmax_scaling(X: Any) -> None:
+    data = X * 50 - 7
+    data[:, 2] = 3
+    ae = estimator(scale="minmax", loss="binary_crossentropy").fit(data)
+    shift, scale = ae._require_fitted().model.scaler()  # type: ignore[misc]
+    np.testing.assert_allclose(shift, data.min(axis=0))
+    np.testing.assert_allclose(scale, [*np.ptp(data, axis=0)[:2], 1.0, *np.ptp(data, axis=0)[3:]], rtol=1e-6)
+    reconstructed = ae.reconstruct(data)
+    assert (reconstructed >= data.min(axis=0) - 1e-3).all()
+    assert (reconstructed[:, :2] <= data.max(axis=0)[:2] + 1e-3).all()
+
+
+def test_a_scaled_fit_is_a_fit_of_scaled_data(X: Any) -> None:
+    data = X.astype(np.float64) * 8 - 3
+    scaled = (data - data.min(axis=0)) / np.ptp(data, axis=0)
+    ae, plain = estimator(scale="minmax").fit(data), estimator().fit(scaled)
+    np.testing.assert_allclose(ae.transform(data), plain.transform(scaled), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ae.history_["loss"], plain.history_["loss"], rtol=1e-4)
+
+
+# ---- Weights ----
+
+
+def test_set_weights(X: Any) -> None:
+    ae = estimator(scale="standard").fit(X)
+    codes, weights = ae.transform(X), ae.get_weights()
+    weights["encoder.1.bias"] += 1
+    np.testing.assert_array_equal(ae.transform(X), codes)  # those were copies
+    assert ae.set_weights(weights) is ae
+    np.testing.assert_allclose(ae.transform(X), codes + 1, rtol=1e-5, atol=1e-6)
+    assert ae._require_fitted().model.scaler() is not None
+    weights["encoder.1.bias"][:] = 0  # and so are these
+    np.testing.assert_allclose(ae.transform(X), codes + 1, rtol=1e-5, atol=1e-6)
+    lists = {name: weight.tolist() for name, weight in ae.get_weights().items()}
+    assert same_weights(estimator().fit(X).set_weights(lists), ae)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("encoder.0.bias"), r"Missing: \['encoder.0.bias'\]; unknown: \[\]"),
+        (lambda w: w.update(extra=1), r"Missing: \[\]; unknown: \['extra'\]"),
+        (
+            lambda w: w.update({"encoder.0.bias": np.zeros(4)}),
+            r"weights\['encoder.0.bias'\] must have shape \(5,\)\. Got \(4,\)",
+        ),
+        (lambda w: w["encoder.0.bias"].fill(np.nan), r"weights\['encoder.0.bias'\] must be finite"),
+        (lambda w: w.update({"encoder.0.bias": np.full(5, 1e300)}), "must be finite"),
+        (lambda w: w.update({"encoder.0.bias": np.full(5, "a")}), "must hold real numbers"),
+        (lambda w: w.update({"encoder.0.bias": np.zeros(5, complex)}), "must hold real numbers"),
+    ],
+)
+def test_set_weights_refuses(change: Any, message: str, X: Any) -> None:
+    ae = estimator().fit(X)
+    weights, codes = ae.get_weights(), ae.transform(X)
+    change(weights)
+    with pytest.raises(diabolo.InvalidDataError, match=f"^AutoEncoder: .*{message}"):
+        ae.set_weights(weights)
+    np.testing.assert_array_equal(ae.transform(X), codes)
+    with pytest.raises(ValueError, match="must be a mapping"):
+        ae.set_weights(list(weights.values()))  # type: ignore[arg-type]
+
+
+# ---- scikit-learn's manners ----
+
+
+def test_init_only_stores() -> None:
+    ae = AutoEncoder(0, hidden_layer_sizes=[0], activation=3, optimizer=object)  # type: ignore[arg-type]
+    parameters = inspect.signature(AutoEncoder).parameters
+    assert vars(ae).keys() == parameters.keys() == ae.get_params().keys()
+    assert ae.activation == 3
+
+
+def test_get_and_set_params() -> None:
+    ae = AutoEncoder().set_params(n_components=5, loss="mae")
+    assert ae.get_params(deep=False)["n_components"] == 5
+    with pytest.raises(
+        ValueError, match=r"(?s)Invalid parameter 'foo' for estimator AutoEncoder\(.*Valid parameters"
+    ):
+        ae.set_params(epochs=1, foo=2)
+    assert ae.epochs == 50
+
+
+def test_repr_shows_what_differs_from_the_defaults() -> None:
+    assert repr(AutoEncoder()) == "AutoEncoder()"
+    ae = AutoEncoder(5, hidden_layer_sizes=(3,), optimizer=diabolo.SGD(), n_jobs=2)
+    optimizer = "SGD(momentum=0.0, nesterov=False)"
+    assert (
+        repr(ae) == f"AutoEncoder(n_components=5, hidden_layer_sizes=(3,), optimizer={optimizer}, n_jobs=2)"
+    )
+    ae = AutoEncoder(hidden_layer_sizes=np.array([1, 2]))
+    assert repr(ae) == "AutoEncoder(hidden_layer_sizes=array([1, 2]))"
+
+
+def test_before_fit(X: Any) -> None:
+    ae = estimator()
+    for name in FITTED:
+        assert not hasattr(ae, name)
+    import sklearn.exceptions
+
+    for call in (
+        lambda: ae.transform(X),
+        lambda: ae.inverse_transform(X),
+        lambda: ae.reconstruct(X),
+        lambda: ae.reconstruction_error(X),
+        lambda: ae.score_samples(X),
+        lambda: ae.score(X),
+        ae.get_weights,
+        lambda: ae.set_weights({}),
+        lambda: ae.save("/nowhere/model.safetensors"),
+        lambda: ae.history_,
+    ):
+        with pytest.raises(
+            diabolo.NotFittedError, match="This AutoEncoder instance is not fitted yet"
+        ) as error:
+            call()
+        assert isinstance(error.value, sklearn.exceptions.NotFittedError)
+        assert isinstance(pickle.loads(pickle.dumps(error.value)), diabolo.NotFittedError)
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        check_is_fitted(ae)
+    check_is_fitted(ae.fit(X))
+
+
+def test_not_fitted_without_scikit_learn() -> None:
+    code = """if True:
+        import sys, diabolo
+        try:
+            diabolo.AutoEncoder().get_weights()
+        except diabolo.NotFittedError as error:
+            assert type(error) is diabolo.NotFittedError and isinstance(error, (ValueError, AttributeError))
+        assert not {"sklearn", "scipy", "pandas", "polars", "tqdm", "numpy.ma"} & sys.modules.keys()
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_clone_pickle_and_copy(X: Any) -> None:
+    ae = estimator(optimizer=Adam(beta_1=0.8), hidden_layer_sizes=[5], scale="minmax").fit(X)
+    fresh = clone(ae)
+    assert fresh.get_params() == ae.get_params()
+    assert not fresh.__sklearn_is_fitted__()
+    assert same_weights(fresh.fit(X), ae)
+    for twin in (pickle.loads(pickle.dumps(ae)), copy.deepcopy(ae), copy.copy(ae)):
+        assert twin.get_params() == ae.get_params()
+        assert twin.history_ == ae.history_
+        assert twin.stop_reason_ == ae.stop_reason_
+        np.testing.assert_array_equal(twin.reconstruct(X), ae.reconstruct(X))
+        twin.set_params(epochs=1).fit(X)
+        assert ae.n_iter_ == 3
+    assert not pickle.loads(pickle.dumps(estimator())).__sklearn_is_fitted__()
+
+
+def test_prediction_changes_nothing(X: Any) -> None:
+    ae = estimator().fit(X)
+    before = dict(vars(ae))
+    ae.transform(X), ae.score(X), ae.reconstruct(X), ae.get_weights()
+    assert vars(ae) == before
+
+
+def test_refit_starts_afresh(X: Any) -> None:
+    ae = estimator().fit(X[:, :3])
+    assert same_weights(ae.fit(X), estimator().fit(X))
+    assert ae.n_features_in_ == 6
+
+
+def test_parameters_set_after_fit_change_no_result(X: Any) -> None:
+    ae = estimator(loss="mae", scale="minmax").fit(X)
+    errors = ae.reconstruction_error(X, metric="loss")
+    ae.set_params(loss="mse", scale=None, n_components=1, epochs=0)
+    np.testing.assert_array_equal(ae.reconstruction_error(X, metric="loss"), errors)
+
+
+def test_pipeline(X: Any) -> None:
+    pipeline = make_pipeline(StandardScaler(), estimator())
+    codes = pipeline.fit_transform(X, np.zeros(200))
+    np.testing.assert_array_equal(pipeline.transform(X), codes)
+    assert pipeline.inverse_transform(codes).shape == X.shape
+    assert pipeline.score(X) < 0
+
+
+@pytest.mark.filterwarnings("ignore:.*BaseEstimator")
+def test_scikit_learns_checks() -> None:
+    from sklearn.utils.estimator_checks import check_estimator
+
+    not_yet = {"check_dtype_object": "object arrays are refused: to take them they would have to be copied"}
+    results = check_estimator(
+        AutoEncoder(2, epochs=2, random_state=0), expected_failed_checks=not_yet, on_skip=None, on_fail=None
+    )
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert failed == {}
+    assert sum(result["status"] == "passed" for result in results) > 30
+
+
+# ---- The package ----
+
+
+def test_everything_public_is_there_and_documented() -> None:
+    for name in diabolo.__all__:
+        thing = getattr(diabolo, name)
+        assert thing.__doc__, name
+    for name, method in inspect.getmembers(AutoEncoder, callable):
+        assert name.startswith("_") or inspect.getdoc(method), name
+
+
+def test_show_versions(capsys: Any) -> None:
+    diabolo.show_versions()
+    text = capsys.readouterr().out
+    for word in ("diabolo", "numpy", "compiler", "isas available", "isa selected", "threads", "cpu"):
+        assert word in text
+
+
+def test_available_isas() -> None:
+    assert diabolo.available_isas()
+    assert all(isinstance(name, str) for name in diabolo.available_isas())
+
+
+def test_an_unknown_isa_lists_the_levels() -> None:
+    code = "import diabolo; diabolo.AutoEncoder(1, epochs=1).fit([[0.0], [1.0]])"
+    environment = {**os.environ, "DIABOLO_ISA": "sse9"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    last_line = done.stderr.strip().splitlines()[-1]
+    assert "DIABOLO_ISA" in last_line
+    assert "sse9" in last_line
+    for name in diabolo.available_isas():
+        assert name in last_line
+
+
+def test_import_costs_little_beyond_numpy(tmp_path: Path) -> None:
+    code = """if True:
+        import time, numpy
+        start = time.perf_counter()
+        import diabolo
+        print(time.perf_counter() - start)
+    """
+    # Bytecode is written by the first run, whatever the environment says and whoever owns the package.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    seconds = [
+        float(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+        for _ in range(6)
+    ]
+    assert min(seconds) < 0.020
