@@ -1,4 +1,4 @@
-"""Hostile model files are refused with a word about what is wrong; a good one is read as the library reads it."""
+"""Hostile model files are refused with a word about what is wrong; good ones are read as the library does."""
 
 import json
 import os

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import reference
 from reference import Array, Branches, Layer, Weights
 

@@ -1,5 +1,5 @@
-// The few double-precision functions that initial weights and schedules need, in fixed-order arithmetic: libm's
-// last bit differs between machines, and these numbers are on the path of the weights.
+// The few double-precision functions that initial weights and schedules need, in fixed-order arithmetic:
+// libm's last bit differs between machines, and these numbers are on the path of the weights.
 #pragma once
 
 namespace diabolo {

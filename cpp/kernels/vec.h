@@ -37,7 +37,8 @@ using LooseVecI = std::int32_t __attribute__((vector_size(kLanes * 4), aligned(4
 DIABOLO_INLINE Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 DIABOLO_INLINE void store(float* to, Vec v) { *reinterpret_cast<LooseVec*>(to) = v; }
 
-/// x in every lane. (x - 0 is x to the last bit, zeros' signs too, and compiles to a plain broadcast; x + 0 is not.)
+/// x in every lane. (x - 0 is x to the last bit, zeros' signs too, and compiles to a plain broadcast; x + 0
+/// is not.)
 DIABOLO_INLINE Vec broadcast(float x) { return x - Vec{}; }
 DIABOLO_INLINE VecI broadcast_int(std::int32_t x) { return x - VecI{}; }
 

@@ -11,7 +11,7 @@ from diabolo import _core
 from diabolo._architecture import architecture
 from diabolo._base import Estimator
 from diabolo._fitted import Fitted, Fitting
-from diabolo._fitting import Outcome, TrainingRun
+from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation, checked_parameters
@@ -25,8 +25,6 @@ from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
 from diabolo.optimizers import Optimizer
 from diabolo.schedules import Schedule
-
-_SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
 
 
 class AutoEncoder(Estimator):
@@ -264,27 +262,10 @@ class AutoEncoder(Estimator):
         model = _core.Model(plan.dense_layers(), plan.code_layers, seed, threads)
         if scaler is not None:
             model.set_scaler(*scaler)
-        trainer = _core.Trainer(
-            model,
-            rows,
-            validation_rows,
-            loss=p.loss,
-            batch_size=min(p.batch_size, rows.count),
-            epochs=p.epochs,
-            learning_rate=p.learning_rate,
-            schedule=p.schedule._core_schedule(),
-            rule=p.optimizer._update_rule(),
-            l1=p.l1,
-            l2=p.l2,
-            clip_norm=p.clip_norm or 0.0,  # 0: no clipping
-            shuffle=_SHUFFLES[p.shuffle],
-            seed=seed,
-            threads=threads,
-        )
         run = TrainingRun(
             owner,
             p,
-            trainer,
+            new_trainer(p, model, rows, validation_rows, seed, threads),
             validates=validation_rows is not None,
             progress=progress_for(p.verbose, p.epochs, rows.count),
         )

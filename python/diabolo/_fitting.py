@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from diabolo import _core
 from diabolo._progress import Progress
@@ -26,6 +26,38 @@ class Outcome(NamedTuple):
     model: _core.Model
     history: dict[str, tuple[float, ...]]
     stop_reason: str
+
+
+_SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
+
+
+def new_trainer(
+    parameters: Any,
+    model: _core.Model,
+    rows: _core.Rows,
+    validation_rows: _core.Rows | None,
+    seed: int,
+    threads: int,
+) -> _core.Trainer:
+    """Return a trainer with these (checked) hyper-parameters."""
+    p = parameters
+    return _core.Trainer(
+        model,
+        rows,
+        validation_rows,
+        loss=p.loss,
+        batch_size=min(p.batch_size, rows.count),
+        epochs=p.epochs,
+        learning_rate=p.learning_rate,
+        schedule=p.schedule._core_schedule(),
+        rule=p.optimizer._update_rule(),
+        l1=p.l1,
+        l2=p.l2,
+        clip_norm=p.clip_norm or 0.0,  # 0: no clipping
+        shuffle=_SHUFFLES[p.shuffle],
+        seed=seed,
+        threads=threads,
+    )
 
 
 class TrainingRun:
