@@ -1,18 +1,25 @@
-"""What the tests of the C++ core share: instruction sets, networks that the oracle knows too, trainers."""
+"""What the tests of the core share: instruction sets, networks, trainers, and the C++ test programs."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
+import functools
 import hashlib
 import math
 import os
 import platform
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import threadpoolctl
 
 import reference
@@ -199,3 +206,111 @@ def float32_branches(
     activations = preactivations(architecture, model.get_weights(), x, isa)
     activations["output"] = model.reconstruct(_core.Rows(x), 1)
     return reference.branches_of(architecture.layers, activations, x, loss)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# The C++ test programs
+# ------------------------------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Kept between sessions, so that only what changed is compiled again.
+BUILD_FOLDER = Path(os.environ.get("DIABOLO_TEST_BUILD_FOLDER", ROOT / "build" / "test-programs"))
+
+# The tools of the environment that runs the tests come first: pip installs cmake and ninja there.
+TOOL_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+AARCH64_COMPILER = "aarch64-linux-gnu-g++"
+AARCH64_RUNNER = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
+AARCH64_OPTIONS = [
+    "-DCMAKE_SYSTEM_NAME=Linux",
+    "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+    f"-DCMAKE_CXX_COMPILER={AARCH64_COMPILER}",
+]
+
+
+def require_tools(*names: str) -> None:
+    """Skip the test unless these programs are here."""
+    missing = [name for name in names if shutil.which(name, path=TOOL_PATH) is None]
+    if missing:
+        pytest.skip(f"not on this machine: {', '.join(missing)}")
+
+
+def run(command: Sequence[str | Path], timeout: float = 120.0, **environment: str) -> str:
+    """Run a command to its successful end, with this added to the environment; return what it printed."""
+    finished = attempt(command, timeout, **environment)
+    assert finished.returncode == 0, f"{command}: {finished.returncode}\n{finished.stdout}\n{finished.stderr}"
+    return finished.stdout
+
+
+def attempt(
+    command: Sequence[str | Path], timeout: float = 120.0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that may fail."""
+    return subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, "PATH": TOOL_PATH, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def cmake_generator() -> str:
+    """Return the faster generator of those that are here."""
+    ninja = shutil.which("ninja", path=TOOL_PATH) is not None
+    require_tools("cmake", "ninja" if ninja else "make")
+    return "Ninja" if ninja else "Unix Makefiles"
+
+
+@functools.cache
+def configured(name: str, *options: str) -> Path:
+    """Return a build folder of this project."""
+    generator = cmake_generator()
+    folder = BUILD_FOLDER / f"{name} {generator}".lower().replace(" ", "-")
+    with locked(folder):
+        run(["cmake", "-G", generator, "-S", ROOT, "-B", folder, *options])
+    return folder
+
+
+@functools.cache
+def built(folder: Path, *targets: str) -> Path:
+    """Build these targets, by default all, in a configured folder; return the folder."""
+    which = ["--target", *targets] if targets else []
+    with locked(folder):
+        run(["cmake", "--build", folder, "--parallel", "2", *which], timeout=1800.0)
+    return folder
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other test sessions out of a build folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def native_folder() -> Path:
+    """Return the build folder of the library and its test programs for this machine."""
+    require_tools("c++")
+    return configured("native", "-DDIABOLO_TEST_PROGRAMS=ON", "-DDIABOLO_PYTHON=OFF")
+
+
+def aarch64_folder() -> Path:
+    """Return the same for aarch64, to be run by an emulator."""
+    require_tools(AARCH64_COMPILER)
+    options = ["-DDIABOLO_TEST_PROGRAMS=ON", "-DDIABOLO_PYTHON=OFF", *AARCH64_OPTIONS]
+    return configured("aarch64", *options)
+
+
+def native_program(name: str) -> Path:
+    """Return a test program, built."""
+    # All at once: they are linked to the same library, and the tests want nearly all of them.
+    return built(native_folder()) / "tests" / "cpp" / name
+
+
+def aarch64_program(name: str) -> Path:
+    """Return a test program, built for aarch64."""
+    return built(aarch64_folder(), "train_hash", "math_accuracy") / "tests" / "cpp" / name

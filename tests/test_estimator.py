@@ -532,6 +532,7 @@ def test_pipeline(X: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*BaseEstimator")
 def test_scikit_learns_checks() -> None:
+    pytest.importorskip("sklearn", minversion="1.6")
     from sklearn.utils.estimator_checks import check_estimator
 
     not_yet = {"check_dtype_object": "object arrays are refused: to take them they would have to be copied"}

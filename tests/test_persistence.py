@@ -123,7 +123,7 @@ def test_subclasses_are_not_saved_as_what_they_are_not(X: Any, tmp_path: Path) -
     class Mine(AutoEncoder):
         pass
 
-    with pytest.raises(TypeError, match="^Mine: save knows diabolo's own classes only"):
+    with pytest.raises(TypeError, match=r"^Mine: save knows diabolo's own classes only"):
         Mine(2, epochs=1).fit(X).save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

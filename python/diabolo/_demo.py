@@ -10,12 +10,22 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from diabolo import AutoEncoder, CosineDecay, TrainingDivergedError, _core
-from diabolo._demo_data import DemoError, Split, counted, load_digits, load_file, needs_extra, split
+from diabolo._demo_data import (
+    DemoError,
+    Findings,
+    Result,
+    Split,
+    counted,
+    load_digits,
+    load_file,
+    needs_extra,
+    split,
+)
 from diabolo._types import Float32Array
 
 SUMMARY = "train an autoencoder on real data, compare it with PCA and draw what comes out"
@@ -23,30 +33,6 @@ SUMMARY = "train an autoencoder on real data, compare it with PCA and draw what 
 # For small data about as many passes as it takes; for large data enough to see what becomes of it.
 _ROWS_TO_SEE = 150_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 100
-
-
-class Result(NamedTuple):
-    """What a method makes of the held-out rows."""
-
-    components: int
-    codes: Float32Array  # (rows, components)
-    reconstructed: Float32Array  # (rows, features)
-    row_errors: Float32Array  # (rows,) mean squared error
-
-    @property
-    def error(self) -> float:
-        return float(self.row_errors.mean(dtype=np.float64))
-
-
-class Findings(NamedTuple):
-    """All that the picture shows."""
-
-    data: Split
-    autoencoder: Result
-    pca: Result
-    plane: Result  # of a second autoencoder, with a code of two tanh units
-    pca_plane: Result  # of PCA with two components, or as many as there can be
-    history: dict[str, list[float]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The demo's data: scikit-learn's digits or a user's file, split into training and held-out rows, scaled."""
+"""The demo's data: digits or a user's file, split and scaled; and the shape of what is found in them."""
 
 import contextlib
 import importlib
@@ -30,6 +30,7 @@ class Table(NamedTuple):
     name: str
     rows: AnyArray  # (rows, features)
     labels: AnyArray | None  # (rows,)
+    label: str  # what a label is
     image_shape: tuple[int, ...] | None  # of a row: (height, width) or (height, width, channels)
     part_of: int | None = None  # how many rows there were, if these are only some of them
 
@@ -41,6 +42,7 @@ class Split(NamedTuple):
     train: Float32Array  # (rows, features)
     held_out: Float32Array  # (rows, features)
     held_out_labels: AnyArray | None
+    label: str
     image_shape: tuple[int, ...] | None
     part_of: int | None
     units: str
@@ -48,6 +50,30 @@ class Split(NamedTuple):
     @property
     def features(self) -> int:
         return int(self.train.shape[1])
+
+
+class Result(NamedTuple):
+    """What a method makes of the held-out rows."""
+
+    components: int
+    codes: Float32Array  # (rows, components)
+    reconstructed: Float32Array  # (rows, features)
+    row_errors: Float32Array  # (rows,) mean squared error
+
+    @property
+    def error(self) -> float:
+        return float(self.row_errors.mean(dtype=np.float64))
+
+
+class Findings(NamedTuple):
+    """All that the picture shows."""
+
+    data: Split
+    autoencoder: Result
+    pca: Result
+    plane: Result  # of a second autoencoder, with a code of two tanh units
+    pca_plane: Result  # of PCA with two components, or as many as there can be
+    history: dict[str, list[float]]
 
 
 def counted(number: int, noun: str) -> str:
@@ -71,7 +97,7 @@ def load_digits() -> Table:
     """Return scikit-learn's handwritten digits."""
     with needs_extra():
         digits = importlib.import_module("sklearn.datasets").load_digits()
-    return Table("handwritten digits (scikit-learn)", digits.data, digits.target, (8, 8))
+    return Table("handwritten digits (scikit-learn)", digits.data, digits.target, "digit", (8, 8))
 
 
 def load_file(path: Path, seed: int) -> Table:
@@ -91,7 +117,7 @@ def load_file(path: Path, seed: int) -> Table:
         raise DemoError(
             f"{path}: the labels must be one for each of the {len(rows)} rows. Got shape {labels.shape}."
         )
-    table = Table(path.name, np.asarray(rows), labels, _image_shape(array))
+    table = Table(path.name, np.asarray(rows), labels, "label", _image_shape(array))
     most = max(_MIN_ROWS, _MAX_NUMBERS // rows.shape[1])
     if len(rows) <= most:
         return table
@@ -182,6 +208,7 @@ def split(table: Table, seed: int) -> Split:
         scaled(training_rows),
         scaled(table.rows[held_out]),
         None if table.labels is None else table.labels[held_out],
+        table.label,
         table.image_shape,
         table.part_of,
         units,

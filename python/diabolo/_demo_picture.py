@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from diabolo._demo import Findings, Result
-from diabolo._demo_data import DemoError, counted
+from diabolo._demo_data import DemoError, Findings, Result, counted
 from diabolo._types import AnyArray, Float32Array
 
 _OURS, _THEIRS, _INPUT, _MUTED = "#1764ab", "#d9730d", "#222222", "#6b7280"
@@ -238,7 +237,7 @@ def _draw_plane(axes: Any, findings: Findings, result: Result, title: str, colou
     labels = None if labels is None else labels[:_MOST_POINTS]
     classes = None if labels is None else _classes(labels)
     style: dict[str, Any] = {"s": 14 if len(codes) < 2000 else 5, "linewidths": 0, "alpha": 0.8}
-    coloured_by = "label"
+    coloured_by = findings.data.label
     if labels is not None and classes is not None:
         _draw_classes(axes, codes, labels, classes, style)
     elif labels is not None and labels.dtype.kind in "biuf":

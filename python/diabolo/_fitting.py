@@ -9,17 +9,6 @@ from diabolo._progress import Progress
 from diabolo.exceptions import TrainingDivergedError
 
 
-class EpochRecord(NamedTuple):
-    """The entries that one epoch makes in `history_`."""
-
-    loss: float
-    reconstruction_loss: float
-    val_loss: float | None  # None where nothing is validated
-    val_reconstruction_loss: float | None
-    learning_rate: float
-    seconds: float
-
-
 class Outcome(NamedTuple):
     """A trained model and how it came about."""
 
@@ -71,8 +60,11 @@ class TrainingRun:
         self.trainer = trainer
         self.validates = validates
         self.progress = progress
-        # One list, so that an interrupt between two appends cannot leave columns of unequal length.
-        self.records: list[EpochRecord] = []
+        names = ["loss", "reconstruction_loss"]
+        names += ["val_loss", "val_reconstruction_loss"] if validates else []
+        # Lists of floats, and no object per epoch: those would set the garbage collector to work again and
+        # again in a fit of very many short epochs.
+        self.history: dict[str, list[float]] = {name: [] for name in (*names, "learning_rate", "seconds")}
         self.epoch_started = time.perf_counter()
 
     def run(self) -> Outcome:
@@ -87,7 +79,10 @@ class TrainingRun:
         report, model = self.trainer.completed_report(), self.trainer.completed_model()
         if report is None or model is None:
             return None
-        if len(self.records) == report.epoch:  # it came between the end of the epoch and its record
+        recorded = min(len(values) for values in self.history.values())
+        if recorded == report.epoch:  # it came between the end of the epoch and the end of its record
+            for values in self.history.values():
+                del values[recorded:]
             self._record(report, (math.nan, math.nan) if self.validates else None)
         return Outcome(model, self._history(), "interrupted")
 
@@ -101,12 +96,13 @@ class TrainingRun:
                 raise self._diverged(report)
             training_seconds = time.perf_counter() - self.epoch_started
             validation = self._validation_losses(report)
-            record = self._record(report, validation)
-            self.progress.epoch_done(record.loss, record.val_loss, training_seconds)
-            if not p.early_stopping or validation is None:
+            self._record(report, validation)
+            val_loss = None if validation is None else validation[0]
+            self.progress.epoch_done(report.loss, val_loss, training_seconds)
+            if not p.early_stopping or val_loss is None:
                 continue
-            if validation[0] < best_loss - p.min_delta or len(self.records) == 1:
-                best_loss, epochs_since_best = validation[0], 0
+            if val_loss < best_loss - p.min_delta or report.epoch == 0:
+                best_loss, epochs_since_best = val_loss, 0
                 self.trainer.keep_best()
             else:
                 epochs_since_best += 1
@@ -124,22 +120,18 @@ class TrainingRun:
             raise self._error("the validation loss is not finite", report.epoch, None)
         return losses
 
-    def _record(self, report: _core.EpochReport, validation: tuple[float, float] | None) -> EpochRecord:
-        val_loss, val_reconstruction_loss = validation or (None, None)
-        record = EpochRecord(
-            report.loss,
-            report.reconstruction_loss,
-            val_loss,
-            val_reconstruction_loss,
-            report.learning_rate,
-            time.perf_counter() - self.epoch_started,
-        )
-        self.records.append(record)
-        return record
+    def _record(self, report: _core.EpochReport, validation: tuple[float, float] | None) -> None:
+        history = self.history
+        history["loss"].append(report.loss)
+        history["reconstruction_loss"].append(report.reconstruction_loss)
+        if validation is not None:
+            history["val_loss"].append(validation[0])
+            history["val_reconstruction_loss"].append(validation[1])
+        history["learning_rate"].append(report.learning_rate)
+        history["seconds"].append(time.perf_counter() - self.epoch_started)
 
     def _history(self) -> dict[str, tuple[float, ...]]:
-        columns = zip(EpochRecord._fields, zip(*self.records, strict=True), strict=True)
-        return {name: values for name, values in columns if values[0] is not None}
+        return {name: tuple(values) for name, values in self.history.items()}
 
     def _diverged(self, report: _core.EpochReport) -> TrainingDivergedError:
         what = {"loss_not_finite": "the loss is not finite", "weight_not_finite": "a weight is not finite"}

@@ -1,5 +1,5 @@
-// Counts what is allocated during an epoch after the first, by whomever: malloc and its kin are replaced by ones that
-// count, and operator new ends in them. Exit code 1 if anything is.
+// Counts what is allocated during an epoch after the first, by whomever: malloc and its kin are replaced by
+// ones that count, and operator new ends in them. Exit code 1 if anything is.
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -14,7 +14,7 @@ namespace {
 std::atomic<long> allocations{0};
 }
 
-// The names glibc keeps for those who replace its malloc. It has none for posix_memalign, but memalign serves.
+// The names glibc keeps for those who replace its malloc. It has none for posix_memalign; memalign serves.
 extern "C" {
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t count, std::size_t size);
@@ -77,8 +77,8 @@ bool counter_works() {
 
 /// Of the second epoch: the first one may start threads.
 long allocations_of_an_epoch(const Rows& rows, const TrainingSettings& settings, bool tied) {
-  auto specs = testing::layers(
-      {100, 150, 40, 150, 100}, {Activation::gelu, Activation::prelu, Activation::relu, Activation::sigmoid});
+  auto specs = testing::layers({100, 150, 40, 150, 100},
+                               {Activation::gelu, Activation::prelu, Activation::relu, Activation::sigmoid});
   if (tied) specs = testing::tied(std::move(specs));
   Trainer trainer(testing::new_model(specs), rows, std::nullopt, settings);
   QuietHook hook;

@@ -1,4 +1,4 @@
-// What the test programs share: rows made by integer arithmetic alone, a model's weights as one number, and networks.
+// What the test programs share: rows made by integer arithmetic alone, networks, and hashes of weights.
 #pragma once
 
 #include <bit>

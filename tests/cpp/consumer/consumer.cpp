@@ -1,5 +1,5 @@
-// What a C++ program does with diabolo: trains an autoencoder on a curve in eight dimensions, prints how the loss falls,
-// saves the model, reads it back and compares. No Python anywhere.
+// What a C++ program does with diabolo: trains an autoencoder on a curve in eight dimensions, prints how the
+// loss falls, saves the model, reads it back and compares. No Python anywhere.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -68,9 +68,8 @@ std::vector<float> errors_of(const diabolo::Model& model, const diabolo::Rows& r
 
 int run(const std::filesystem::path& path) {
   const std::vector<double> table = spiral();
-  const auto rows =
-      diabolo::Rows::from_array(table.data(), diabolo::ElementType::float64, kRows, kFeatures,
-                                kFeatures * static_cast<Index>(sizeof(double)), sizeof(double));
+  const auto rows = diabolo::Rows::from_array(table.data(), diabolo::ElementType::float64, kRows, kFeatures,
+                                              kFeatures * static_cast<Index>(sizeof(double)), sizeof(double));
   const std::vector<diabolo::DenseSpec> layers = {
       {"encoder.0", kFeatures, 16, Activation::tanh, "glorot_uniform", ""},
       {"encoder.1", 16, 2, Activation::identity, "glorot_uniform", ""},
