@@ -11,10 +11,20 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import diabolo
-from core_helpers import completed_weights, data, digest, hourglass, native_program, run, trainer
+from core_helpers import (
+    Architecture,
+    completed_weights,
+    data,
+    digest,
+    hourglass,
+    native_program,
+    run,
+    trainer,
+)
 from diabolo import _core
 
 ALARM = 100  # seconds; an idle machine needs one or two
@@ -260,10 +270,10 @@ def test_denormals_are_flushed_while_phases_run(threads: int) -> None:
     model = architecture.model()
     tiny = {name: np.full(shape, 2e-38, np.float32) for name, shape in model.parameter_shapes().items()}
     model = model.with_weights(tiny)
-    rows = np.full((1000, 150), 1e-10, np.float32)
-    products = model.layer_output(_core.Rows(rows), 0, threads) - np.float32(2e-38)
-    assert not products.any()
-    # A step that halves every kernel, of zeros, whose gradients are far too small to matter.
+    # Products of 2e-40, whose sum would not be denormal, and a bias that isn't.
+    rows = np.full((1000, 150), 0.01, np.float32)
+    assert np.all(model.layer_output(_core.Rows(rows), 0, threads) == np.float32(2e-38))
+    # A step that halves every kernel; the gradients are zero.
     half = _core.UpdateRule.adam(0.9, 0.999, 1.0, 5.0)
     of = trainer(model, np.zeros((64, 150), np.float32), rule=half, learning_rate=0.1, threads=threads)
     of.run_epoch(None)

@@ -36,34 +36,11 @@ constexpr int tile_rows() {
 #endif
 }
 
-/// tile (rows, width) = A B:  A is `rows` rows of `count` floats, B a panel (count, width).
+/// tile (rows, width): element (i, j) is the sum over k < count of a[i * row_stride + k * step] b[k *
+/// b_stride + j].
 template <int rows, int vectors>
-void multiply_rows(const float* a, Index a_stride, const float* panel, Index count, float* tile) {
-  constexpr Index width = vectors * kLanes;
-  Vec sum[rows][vectors] = {};
-  for (Index k = 0; k < count; ++k) {
-    Vec b[vectors];
-#pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) b[j] = load(panel + k * width + j * kLanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-      const Vec x = broadcast(a[i * a_stride + k]);
-#pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sum[i][j] = fma(x, b[j], sum[i][j]);
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) store(tile + i * width + j * kLanes, sum[i][j]);
-  }
-}
-
-/// tile (rows, width) = A^T B over `count` rows:  A and B are row-major, the tile's rows are columns of A.
-template <int rows, int vectors>
-void multiply_columns(const float* a, Index a_stride, const float* b, Index b_stride, Index count,
-                      float* tile) {
-  constexpr Index width = vectors * kLanes;
+DIABOLO_INLINE void multiply(const float* a, Index row_stride, Index step, const float* b, Index b_stride,
+                             Index count, float* tile) {
   Vec sum[rows][vectors] = {};
   for (Index k = 0; k < count; ++k) {
     Vec y[vectors];
@@ -71,7 +48,7 @@ void multiply_columns(const float* a, Index a_stride, const float* b, Index b_st
     for (int j = 0; j < vectors; ++j) y[j] = load(b + k * b_stride + j * kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
-      const Vec x = broadcast(a[k * a_stride + i]);
+      const Vec x = broadcast(a[i * row_stride + k * step]);
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; ++j) sum[i][j] = fma(x, y[j], sum[i][j]);
     }
@@ -79,8 +56,21 @@ void multiply_columns(const float* a, Index a_stride, const float* b, Index b_st
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) store(tile + i * width + j * kLanes, sum[i][j]);
+    for (int j = 0; j < vectors; ++j) store(tile + (i * vectors + j) * kLanes, sum[i][j]);
   }
+}
+
+/// tile = A B:  A is `rows` rows of `count` floats, B a panel (count, width).
+template <int rows, int vectors>
+void multiply_rows(const float* a, Index a_stride, const float* panel, Index count, float* tile) {
+  multiply<rows, vectors>(a, a_stride, 1, panel, vectors * kLanes, count, tile);
+}
+
+/// tile = A^T B over `count` rows:  A and B are row-major, the tile's rows are columns of A.
+template <int rows, int vectors>
+void multiply_columns(const float* a, Index a_stride, const float* b, Index b_stride, Index count,
+                      float* tile) {
+  multiply<rows, vectors>(a, 1, a_stride, b, b_stride, count, tile);
 }
 
 }  // namespace
