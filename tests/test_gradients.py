@@ -357,6 +357,67 @@ def test_gradients_of_whole_numbers_are_exact(isa: str, features: int) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------
+# Losses and activations, element by element, at and around their kinks
+# ------------------------------------------------------------------------------------------------------------
+
+
+def around_kinks() -> Float32Array:
+    """Return 1024 numbers: 0, 1 and -1, their neighbours at every distance, and some far away."""
+    distances = 2.0 ** np.arange(-24.0, 0.0)
+    near = np.concatenate([centre + sign * distances for centre in (-1, 0, 1) for sign in (-1, 1)])
+    exact = [0.0, 1.0, -1.0, 0.5, -0.5, 100.0, -100.0]
+    return np.resize(np.concatenate([near, exact, np.linspace(-3, 3, 500)]), 1024).astype(np.float32)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_loss_element_by_element(isa: str) -> None:
+    """A network of zeros answers 0, so a bias's gradient is the loss's derivative at minus the target."""
+    t = around_kinks()
+    d = -t.astype(np.float64)
+    losses = {
+        "mse": (d * d, 2.0 * d),
+        "mae": (np.abs(d), np.sign(d)),
+        "huber": (np.where(np.abs(d) <= 1, 0.5 * d * d, np.abs(d) - 0.5), np.clip(d, -1.0, 1.0)),
+    }
+    for loss, (value, derivative) in losses.items():
+        model = Architecture([1024, 2, 1024], ["identity", "identity"]).model(isa)
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in model.parameter_shapes().items()}
+        of = trainer(model.with_weights(zeros), t[None, :], loss=loss)
+        _, _, gradients = of.gradients(_core.Rows(t[None, :]))
+        # The mean over a power of two of elements only moves the exponent.
+        assert np.array_equal(gradients["decoder.0.bias"] * 1024.0, derivative.astype(np.float32)), loss
+
+        narrow = Architecture([1, 2, 1], ["identity", "identity"]).model(isa)
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in narrow.parameter_shapes().items()}
+        errors = narrow.with_weights(zeros).row_errors(_core.Rows(t[:, None]), loss, 1)
+        np.testing.assert_allclose(errors, value, rtol=2.0**-23, atol=0.0, err_msg=loss)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_activation_element_by_element(isa: str, activation: str) -> None:
+    """Biases alone are the arguments, so a bias's gradient is the derivative there times a known one."""
+    z = around_kinks()
+    architecture = Architecture([1024, 2, 1024], ["identity", activation])
+    model = architecture.model(isa)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in model.parameter_shapes().items()}
+    weights["decoder.0.bias"] = z
+    if activation == "prelu":
+        weights["decoder.0.slope"] = np.linspace(-1.0, 1.0, 1024).astype(np.float32)
+    model = model.with_weights(weights)
+    x = np.full((1, 1024), 3e6, np.float32)  # far from every output: the derivative of mae is -1
+    _, _, gradients = trainer(model, x, loss="mae").gradients(_core.Rows(x))
+    exact = reference.loss_and_gradients(architecture.layers, dict(weights), x, x, "mae").gradients
+    # Where a derivative is computed from the output, or crosses zero, its accuracy is absolute.
+    absolute = 0.0 if activation in ("relu", "leaky_relu", "prelu") else 2.0**-22 / 1024.0
+    for name in gradients:
+        np.testing.assert_allclose(gradients[name], exact[name], rtol=1e-6, atol=absolute, err_msg=name)
+    y = model.reconstruct(_core.Rows(x), 1)
+    trace = reference.forward(architecture.layers, dict(weights), x)
+    np.testing.assert_allclose(y, trace.y["decoder.0"], rtol=1e-6, atol=2.0**-22)
+
+
+# ------------------------------------------------------------------------------------------------------------
 # What a fitted model computes
 # ------------------------------------------------------------------------------------------------------------
 

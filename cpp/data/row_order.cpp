@@ -2,6 +2,7 @@
 #include "data/row_order.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <utility>
 
@@ -10,12 +11,23 @@
 namespace diabolo {
 namespace {
 
-/// Fisher & Yates: draw i decides who stands at position i.
+/// Fisher & Yates, from the last place down: draw i decides who stands at place i. Draws are made a few at a
+/// time, so that the places they name, anywhere in memory, are on their way while the next are drawn.
 void shuffle(const Random& random, std::vector<Index>& items) {
-  for (std::size_t i = items.size(); i > 1; i -= 2) {
-    const auto [first, second] = random.two_below(i, i - 1, i);
-    std::swap(items[i - 1], items[first]);
-    std::swap(items[i - 2], items[second]);
+  constexpr std::size_t most = 16;  // even: a block of random bits is two draws
+  std::array<std::uint64_t, most> drawn;
+  for (std::size_t rest = items.size(); rest > 1;) {
+    const std::size_t count = std::min(most, rest);
+    for (std::size_t k = 0; k < count; k += 2) {
+      const std::size_t bound = rest - k;
+      const auto pair = random.two_below(bound, std::max<std::size_t>(bound - 1, 1), bound);
+      drawn[k] = pair[0];
+      drawn[k + 1] = pair[1];
+      __builtin_prefetch(&items[pair[0]], 1);
+      __builtin_prefetch(&items[pair[1]], 1);
+    }
+    for (std::size_t k = 0; k < count; ++k) std::swap(items[rest - 1 - k], items[drawn[k]]);
+    rest -= count;
   }
 }
 

@@ -5,7 +5,7 @@
 // infinities (where they take their limits), and are right whether or not denormals are flushed to zero; a
 // denormal argument may count as zero. exp, expm1, log, log1p, tanh, sigmoid and erf err by less than 2 units
 // in the last place (ulp) where the exact result is normal; below that they give 0 or the denormal. Without
-// fused multiply-add: 3 ulp.
+// fused multiply-add these and all bounds in ulp below are 2 ulp greater.
 //
 // The polynomials are minimax fits, refitted after each coefficient was rounded to a float; their errors
 // below leave out the rounding while they are evaluated.

@@ -8,7 +8,8 @@ namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
 
 using Quad = float __attribute__((vector_size(16)));
-using LooseQuad = float __attribute__((vector_size(16), aligned(4), may_alias));
+using LooseQuad __attribute__((aligned(4), may_alias)) = Quad;
+static_assert(alignof(LooseQuad) == 4);
 
 DIABOLO_INLINE Quad load_quad(const float* from) { return *reinterpret_cast<const LooseQuad*>(from); }
 DIABOLO_INLINE void store_quad(float* to, Quad q) { *reinterpret_cast<LooseQuad*>(to) = q; }

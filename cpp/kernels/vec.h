@@ -28,9 +28,10 @@ inline constexpr Index kLanes = 4;
 
 using Vec = float __attribute__((vector_size(kLanes * 4)));
 using VecI = std::int32_t __attribute__((vector_size(kLanes * 4)));
-// The same vector without the promise of alignment, and free to alias what it points at.
-using LooseVec = float __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
-using LooseVecI = std::int32_t __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+// The same vector without the promise of alignment, and free to alias what it points at. (Clang takes the
+// alignment only from an attribute on the alias itself.)
+using LooseVec __attribute__((aligned(4), may_alias)) = Vec;
+static_assert(alignof(LooseVec) == 4);
 
 #define DIABOLO_INLINE inline __attribute__((always_inline))
 

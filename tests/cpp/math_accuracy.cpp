@@ -72,15 +72,15 @@ struct Promise {
 constexpr double kAll = kInfinity;
 
 constexpr Promise kPromises[] = {
-    {"exp", Function::exp, std::exp, 1.5, 4, -kAll, kAll, 0},
+    {"exp", Function::exp, std::exp, 1.5, 3.5, -kAll, kAll, 0},
     {"expm1", Function::expm1, std::expm1, 2, 4, -kAll, kAll, 0},
     {"log", Function::log, std::log, 2, 4, -kAll, kAll, 0},
     {"log1p", Function::log1p, std::log1p, 2, 4, -kAll, kAll, 0},
     {"tanh", Function::tanh, std::tanh, 2, 4, -kAll, kAll, 0},
     {"sigmoid", Function::sigmoid, sigmoid, 2, 4, -kAll, kAll, 0},
     {"erf", Function::erf, std::erf, 2, 4, -kAll, kAll, 0},
-    {"softplus", Function::softplus, softplus, 4, 6, -kAll, kAll, 0},
-    {"elu", Function::elu, elu, 4, 6, -kAll, kAll, 0},
+    {"softplus", Function::softplus, softplus, 3, 5, -kAll, kAll, 0},
+    {"elu", Function::elu, elu, 1, 3, -kAll, kAll, 0},
     {"silu", Function::silu, silu, 4, 6, -87, kAll, 0x1p-118},
     {"gelu", Function::gelu, gelu, 4, 6, -1, kAll, 0x1p-24},
     {"gelu_derivative", Function::gelu_derivative, gelu_derivative, 4, 6, -0.25, kAll, 0x1p-23},
