@@ -17,7 +17,8 @@ namespace {
 constexpr int kThreadsPerBlock = 8;
 
 /// Operations of a step for each worker: about 10 us of work, against two meetings of about 1 us. Measured on
-/// 32-16-8-16-32: with batches of 256 (2.0e6 operations) two workers are 1.4 times as fast as one; with 32, slower.
+/// 32-16-8-16-32: with batches of 256 (2.0e6 operations) two workers are 1.4 times as fast as one; with 32,
+/// slower.
 constexpr double kCostPerThread = 7.5e5;
 
 Index slab_rows_for(Index batch_size, Index rows, int threads) {
