@@ -4,7 +4,18 @@
 machines layer by layer, then fine-tunes; here all layers are trained at once. The error is the paper's: the
 squared differences summed over an image's pixels (in [0, 1]), averaged over the 10000 test images.
 
-Settings: the options' defaults. They were not chosen by the test images' error.
+Settings: the options' defaults. A first run, with batches of 256 and a rate of 1e-3, ended at 3.15 on the
+test images. What to change was then tried with 50000 of the training images, for 15 epochs, warm-up 1, seed 0,
+and judged by the error on the other 10000:
+
+    batch 256, rate 1e-3, he_uniform ("auto")      4.17
+    the first, but for rate 2e-3                   3.72
+    the first, but for batch 128                   3.76
+    the first, but for batch 64                    3.46
+    the first, but for glorot_uniform              4.50
+    the first, but for orthogonal                  5.51
+
+The defaults take the greater rate and the batch of 128 together, which was not among these trials.
 """
 
 import argparse
