@@ -18,19 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 import diabolo
 from diabolo import Adam, AutoEncoder
+from estimator_helpers import estimator
 
 FITTED = ["history_", "n_iter_", "n_features_in_", "feature_names_in_", "stop_reason_"]
-
-
-def estimator(**changes: Any) -> AutoEncoder:
-    settings = {
-        "n_components": 2,
-        "hidden_layer_sizes": (5,),
-        "epochs": 3,
-        "batch_size": 32,
-        "random_state": 3,
-    }
-    return AutoEncoder(**{**settings, **changes})
 
 
 def same_weights(a: AutoEncoder, b: AutoEncoder) -> bool:

@@ -16,6 +16,7 @@ import pytest
 
 import diabolo
 from diabolo import SGD, AutoEncoder, _core
+from estimator_helpers import estimator
 
 LONG = 10**6  # epochs: far longer than any test waits, and yet an end
 
@@ -27,17 +28,6 @@ def no_callbacks_of_the_garbage_collector() -> Iterator[None]:
     gc.callbacks.clear()
     yield
     gc.callbacks[:] = callbacks
-
-
-def estimator(**changes: Any) -> AutoEncoder:
-    settings = {
-        "n_components": 2,
-        "hidden_layer_sizes": (5,),
-        "epochs": 3,
-        "batch_size": 32,
-        "random_state": 3,
-    }
-    return AutoEncoder(**{**settings, **changes})
 
 
 def everything(ae: AutoEncoder) -> dict[str, Any]:

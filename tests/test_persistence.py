@@ -12,18 +12,7 @@ from safetensors import safe_open
 
 import diabolo
 from diabolo import SGD, AutoEncoder, CosineDecay, _core
-
-
-def estimator(**changes: Any) -> AutoEncoder:
-    settings = {
-        "n_components": 2,
-        "hidden_layer_sizes": (5,),
-        "epochs": 3,
-        "batch_size": 32,
-        "random_state": 3,
-    }
-    return AutoEncoder(**{**settings, **changes})
-
+from estimator_helpers import estimator
 
 VARIANTS: list[dict[str, Any]] = [
     {},

@@ -5,8 +5,8 @@ machines layer by layer, then fine-tunes; here all layers are trained at once. T
 squared differences summed over an image's pixels (in [0, 1]), averaged over the 10000 test images.
 
 Settings: the options' defaults. A first run, with batches of 256 and a rate of 1e-3, ended at 3.15 on the
-test images. What to change was then tried with 50000 of the training images, for 15 epochs, warm-up 1, seed 0,
-and judged by the error on the other 10000:
+test images. What to change was then tried with 50000 of the training images, for 15 epochs, warm-up 1,
+seed 0, and judged by the error on the other 10000:
 
     batch 256, rate 1e-3, he_uniform ("auto")      4.17
     the first, but for rate 2e-3                   3.72

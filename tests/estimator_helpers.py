@@ -1,0 +1,16 @@
+"""A small estimator that several tests train."""
+
+from typing import Any
+
+from diabolo import AutoEncoder
+
+
+def estimator(**changes: Any) -> AutoEncoder:
+    settings = {
+        "n_components": 2,
+        "hidden_layer_sizes": (5,),
+        "epochs": 3,
+        "batch_size": 32,
+        "random_state": 3,
+    }
+    return AutoEncoder(**{**settings, **changes})
