@@ -25,7 +25,7 @@ import statistics
 import numpy as np
 from mnist import Float32Array, load, parser, run_seeds, summary
 
-from diabolo import AutoEncoder, CosineDecay
+from diabolo import AdamW, AutoEncoder, CosineDecay
 
 TARGET = 2.92
 COMPONENTS = 30
@@ -43,7 +43,7 @@ def autoencoder(options: argparse.Namespace, seed: int) -> AutoEncoder:
         activation=options.activation,
         initializer=options.initializer,
         loss="binary_crossentropy",
-        optimizer="adam",
+        optimizer=AdamW(weight_decay=options.weight_decay),
         learning_rate=options.learning_rate,
         schedule=CosineDecay(warmup_epochs=options.warmup_epochs),
         epochs=options.epochs,
@@ -72,9 +72,10 @@ def main() -> None:
     options_parser = parser("The deep autoencoder of Hinton and Salakhutdinov on MNIST.", epochs=100)
     options_parser.add_argument("--activation", default="gelu")
     options_parser.add_argument("--initializer", default="auto")
-    options_parser.add_argument("--learning-rate", type=float, default=2e-3)
+    options_parser.add_argument("--learning-rate", type=float, default=1e-3)
+    options_parser.add_argument("--weight-decay", type=float, default=0.1)
     options_parser.add_argument("--warmup-epochs", type=int, default=2)
-    options_parser.add_argument("--batch-size", type=int, default=128)
+    options_parser.add_argument("--batch-size", type=int, default=256)
     options_parser.add_argument("--watch", action="store_true", help="compute the test loss after each epoch")
     options = options_parser.parse_args()
     digits = load(options.data)
