@@ -1,33 +1,20 @@
-"""AutoEncoder, the estimator: fit, transform and back, errors, weights. Training itself is the core's."""
+"""AutoEncoder, the plain dense kind: its hyper-parameters and their meaning."""
 
-import os
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from diabolo import _core
-from diabolo._architecture import architecture
-from diabolo._base import Estimator
-from diabolo._fitted import Fitted, Fitting
-from diabolo._fitting import Outcome, TrainingRun, new_trainer
-from diabolo._inputs import Table, as_table, check_features, check_values
-from diabolo._memory import check_memory
-from diabolo._parameters import METRICS, RULES, check_validation, checked_parameters
-from diabolo._persistence import save_estimator
-from diabolo._progress import progress_for
-from diabolo._random import seed_from, split_rows
-from diabolo._scaling import fit_scaler
-from diabolo._types import Float32Array
-from diabolo._validation import Choice, broken, checked
-from diabolo._weights import checked_weights
-from diabolo.exceptions import InvalidDataError
+from diabolo._network_estimator import NetworkEstimator
 from diabolo.optimizers import Optimizer
 from diabolo.schedules import Schedule
 
 
-class AutoEncoder(Estimator):
+# The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
+# one names its own hyper-parameters alone and has these too.
+@dataclass(kw_only=True, repr=False, eq=False)
+class AutoEncoder(NetworkEstimator):
     """A dense autoencoder: a network trained to reproduce its input through a code of `n_components` numbers.
 
     The encoder has layers of widths `hidden_layer_sizes` and then the code; the decoder mirrors them unless
@@ -146,371 +133,30 @@ class AutoEncoder(Estimator):
 
     _in_files: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        n_components: int = 32,
-        *,
-        hidden_layer_sizes: Sequence[int] = (),
-        decoder_layer_sizes: Sequence[int] | None = None,
-        activation: str = "relu",
-        code_activation: str = "identity",
-        output_activation: str = "auto",
-        tied_weights: bool = False,
-        initializer: str = "auto",
-        loss: str = "mse",
-        optimizer: str | Optimizer = "adam",
-        learning_rate: float = 1e-3,
-        schedule: str | Schedule = "constant",
-        l1: float = 0.0,
-        l2: float = 0.0,
-        clip_norm: float | None = None,
-        epochs: int = 50,
-        batch_size: int = 256,
-        shuffle: bool | Literal["blocks"] = True,
-        validation_fraction: float = 0.0,
-        early_stopping: bool = False,
-        patience: int = 10,
-        min_delta: float = 0.0,
-        scale: Literal["standard", "minmax"] | None = None,
-        # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
-        random_state: "int | np.random.Generator | np.random.RandomState | None" = None,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.decoder_layer_sizes = decoder_layer_sizes
-        self.activation = activation
-        self.code_activation = code_activation
-        self.output_activation = output_activation
-        self.tied_weights = tied_weights
-        self.initializer = initializer
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.l1 = l1
-        self.l2 = l2
-        self.clip_norm = clip_norm
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.validation_fraction = validation_fraction
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.min_delta = min_delta
-        self.scale = scale
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-
-    # ---- Training ----
-
-    def fit(self, X: Any, y: object = None, *, X_val: Any = None) -> Self:
-        """Train a new network on X and replace what was fitted before.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-            The training rows.
-        y : object
-            Ignored; it is there because scikit-learn's pipelines pass it.
-        X_val : array-like, shape (n_validation_rows, n_features), optional
-            Rows on which to compute validation losses, instead of `validation_fraction`.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        InvalidParameterError
-            A hyper-parameter breaks its rule. (A ValueError, as the next.)
-        InvalidDataError
-            X or X_val cannot be used: its shape or type, a value that is NaN, infinite, beyond float32, or
-            outside [0, 1] for binary cross-entropy.
-        MemoryError
-            The network or its training would not fit into the memory available. Nothing was begun.
-        TrainingDivergedError
-            The loss or a weight became infinite or NaN.
-        KeyboardInterrupt
-            On Ctrl-C. The estimator then is that of the last completed epoch, with ``stop_reason_ ==
-            "interrupted"``; if there was none, it is as it was.
-
-        Notes
-        -----
-        After any other error the estimator is as it was before.
-        """
-        owner = type(self).__name__
-        p = checked_parameters(owner, self.get_params())
-        check_validation(owner, p, X_val is not None)
-        threads = _thread_count(p.n_jobs)
-        table = as_table(X, owner, "X")
-        plan = architecture(table.rows.features, p)
-        validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
-        if validation_table is not None:
-            check_features(validation_table, plan.features, table.feature_names)
-        check_memory(owner, p, plan, table.rows.count, threads)
-        for checked_table in filter(None, (table, validation_table)):
-            check_values(checked_table, unit_interval=_unit_interval(p.loss, p.scale), threads=threads)
-
-        seed = seed_from(p.random_state)
-        rows, validation_rows = split_rows(owner, p, table.rows, seed)
-        if validation_table is not None:
-            validation_rows = validation_table.rows
-        scaler = fit_scaler(p.scale, rows, threads)
-        model = _core.Model(plan.dense_layers(), plan.code_layers, seed, threads)
-        if scaler is not None:
-            model.set_scaler(*scaler)
-        run = TrainingRun(
-            owner,
-            p,
-            new_trainer(p, model, rows, validation_rows, seed, threads),
-            validates=validation_rows is not None,
-            progress=progress_for(p.verbose, p.epochs, rows.count),
-        )
-
-        def fitted(outcome: Outcome) -> Fitted:
-            fitting = Fitting(p.loss, p.scale, table.feature_names, outcome.history, outcome.stop_reason)
-            return Fitted(plan, outcome.model, fitting)
-
-        try:
-            self._fitted = fitted(run.run())
-        except KeyboardInterrupt:
-            outcome = run.interrupted()
-            if outcome is not None:
-                self._fitted = fitted(outcome)
-            raise
-        return self
-
-    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Float32Array:
-        """Train on X and return its codes: `fit`, then `transform`.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-            The training rows.
-        y : object
-            Ignored.
-        X_val : array-like, shape (n_validation_rows, n_features), optional
-            Rows on which to compute validation losses.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows, n_components)
-        """
-        return self.fit(X, y, X_val=X_val).transform(X)
-
-    # ---- Using the network ----
-
-    def transform(self, X: Any) -> Float32Array:
-        """Return the codes of the rows of X.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows, n_components)
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InvalidDataError
-            X cannot be used, or has other features than what was fitted.
-        """
-        fitted, table, threads = self._prepared(X)
-        return fitted.model.transform(table.rows, threads)
-
-    def inverse_transform(self, X: Any) -> Float32Array:
-        """Return the reconstructions that the decoder makes of codes.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_components)
-            The codes.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows, n_features)
-            In the units of the data that were fitted.
-        """
-        fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
-        components = fitted.architecture.components
-        if table.rows.features != components:
-            raise InvalidDataError(
-                f"{table.owner}: the codes X must have n_components={components} columns. "
-                f"Got {table.rows.features}."
-            )
-        check_values(table, unit_interval=None, threads=threads)
-        return fitted.model.inverse_transform(table.rows, threads)
-
-    def reconstruct(self, X: Any) -> Float32Array:
-        """Return what the network makes of X: `transform`, then `inverse_transform`, in one pass.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows, n_features)
-            In the units of X.
-        """
-        fitted, table, threads = self._prepared(X)
-        return fitted.model.reconstruct(table.rows, threads)
-
-    def reconstruction_error(
-        self, X: Any, *, metric: Literal["mse", "loss"] = "mse", per_feature: bool = False
-    ) -> Float32Array:
-        """Return how far the reconstruction of each row is from the row.
-
-        Errors are measured on scaled values (see `scale`), so that no feature weighs more for its units.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-        metric : {"mse", "loss"}, default "mse"
-            The squared error, whatever the loss, or the loss that the network was trained with.
-        per_feature : bool, default False
-            Whether to return the squared error of each feature instead of the mean over the features.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows,) or, per feature, (n_rows, n_features)
-        """
-        owner = type(self).__name__
-        checked(owner, "metric", Choice(METRICS), metric)
-        checked(owner, "per_feature", RULES["early_stopping"], per_feature)
-        loss = self._require_fitted().fitting.loss if metric == "loss" else "mse"
-        if per_feature and loss != "mse":
-            raise broken(owner, "metric", "'mse' when per_feature=True", metric)
-        fitted, table, threads = self._prepared(X, loss)
-        if per_feature:
-            return fitted.model.feature_errors(table.rows, threads)
-        return fitted.model.row_errors(table.rows, loss, threads)
-
-    def score_samples(self, X: Any) -> Float32Array:
-        """Return minus the mean squared error of each row: the higher, the more normal the row.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows,)
-        """
-        errors = self.reconstruction_error(X)
-        return np.negative(errors, out=errors)
-
-    def score(self, X: Any, y: object = None) -> float:
-        """Return the mean of `score_samples`: minus the mean squared error, so that higher is better.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-        y : object
-            Ignored.
-
-        Returns
-        -------
-        float
-        """
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
-
-    # ---- Weights and files ----
-
-    def get_weights(self) -> dict[str, Float32Array]:
-        """Return copies of the weights.
-
-        Returns
-        -------
-        dict of str to ndarray of float32
-            "encoder.0.kernel" of shape (inputs, outputs), "encoder.0.bias" and, for prelu, "encoder.0.slope"
-            of shape (outputs,), then "encoder.1.kernel" and so on, and the same for "decoder". A layer with
-            tied weights has no kernel of its own.
-        """
-        return self._require_fitted().model.get_weights()
-
-    def set_weights(self, weights: Mapping[str, npt.ArrayLike]) -> Self:
-        """Replace all weights of the fitted network.
-
-        Parameters
-        ----------
-        weights : mapping of str to array-like
-            With the names and shapes of `get_weights`, all finite.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InvalidDataError
-            A name is missing or unknown, or an array has the wrong shape or type or is not finite. The
-            estimator is then as it was.
-        """
-        fitted = self._require_fitted()
-        self._fitted = fitted.with_weights(checked_weights(type(self).__name__, weights, fitted.architecture))
-        return self
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the estimator to a file that `diabolo.load` reads.
-
-        The file is replaced in one step: whenever the process dies, it holds the old estimator or the new
-        one. It is in safetensors format, with a checksum and no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The usual suffix is ".safetensors".
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        OSError
-            What the operating system says; the old file is as it was.
-        TypeError
-            For a subclass, which `diabolo.load` could not make again.
-
-        Notes
-        -----
-        A `random_state` that is a generator is not saved; None is loaded in its place.
-        """
-        save_estimator(self, path)
-
-    # ---- Shared steps ----
-
-    def _threads(self) -> int:
-        return _thread_count(checked(type(self).__name__, "n_jobs", RULES["n_jobs"], self.n_jobs))
-
-    def _prepared(self, X: Any, loss: str = "mse") -> tuple[Fitted, Table, int]:
-        """Return the fitted model, X checked against it, and the threads to use."""
-        fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
-        check_features(table, fitted.architecture.features, fitted.fitting.feature_names)
-        unit_interval = _unit_interval(loss, fitted.fitting.scale)
-        check_values(table, unit_interval=unit_interval, threads=threads)
-        return fitted, table, threads
-
-
-def _thread_count(jobs: int | None) -> int:
-    """Return the number of threads for a (checked) `n_jobs`."""
-    if jobs is None:
-        return _core.usable_threads()
-    # A slip such as n_jobs=10**6 must not end the process for want of threads; results do not depend on them.
-    return min(jobs, 4 * (os.cpu_count() or 1) + 16)
-
-
-def _unit_interval(loss: str, scale: str | None) -> str | None:
-    """Return why raw values must lie in [0, 1]; None if they need not."""
-    if loss != "binary_crossentropy" or scale is not None:
-        return None
-    return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"
+    n_components: int = field(default=32, kw_only=False)
+    hidden_layer_sizes: Sequence[int] = ()
+    decoder_layer_sizes: Sequence[int] | None = None
+    activation: str = "relu"
+    code_activation: str = "identity"
+    output_activation: str = "auto"
+    tied_weights: bool = False
+    initializer: str = "auto"
+    loss: str = "mse"
+    optimizer: str | Optimizer = "adam"
+    learning_rate: float = 1e-3
+    schedule: str | Schedule = "constant"
+    l1: float = 0.0
+    l2: float = 0.0
+    clip_norm: float | None = None
+    epochs: int = 50
+    batch_size: int = 256
+    shuffle: bool | Literal["blocks"] = True
+    validation_fraction: float = 0.0
+    early_stopping: bool = False
+    patience: int = 10
+    min_delta: float = 0.0
+    scale: Literal["standard", "minmax"] | None = None
+    # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
+    random_state: "int | np.random.Generator | np.random.RandomState | None" = None
+    n_jobs: int | None = None
+    verbose: int = 0

@@ -1,0 +1,147 @@
+// Layers, models and what they compute of rows.
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/inference.h"
+#include "model/initializer.h"
+#include "model/model.h"
+#include "python/arrays.h"
+#include "python/bindings.h"
+#include "python/hook.h"
+#include "python/names.h"
+
+namespace py = pybind11;
+
+namespace diabolo {
+namespace {
+
+py::dict weights_of(const Model& model) {
+  return to_dict(model.parameters(), [&](int i, float* to) { model.parameters().export_values(i, to); });
+}
+
+std::shared_ptr<Model> model_with_weights(const Model& model, const py::dict& weights) {
+  AlignedBuffer<float> values(model.parameters().floats());
+  model.parameters().copy_weights_to(values);
+  auto changed = std::make_shared<Model>(model, values);
+  for (const auto& [name, array] : weights) {
+    const int number = changed->parameters().find(py::cast<std::string>(name));
+    if (number < 0) throw py::key_error(py::cast<std::string>(name));
+    const auto numbers = py::cast<FloatArray>(array);
+    const auto shape = shape_of(changed->parameters().at(number));
+    if (!std::equal(shape.begin(), shape.end(), numbers.shape(), numbers.shape() + numbers.ndim())) {
+      throw py::value_error("the shape of " + py::cast<std::string>(name) + " does not fit.");
+    }
+    changed->parameters().import_values(number, numbers.data());
+  }
+  return changed;
+}
+
+template <class Run>
+FloatArray infer(const Model& model, const PyRows& rows, Index cols, int threads, const Run& run) {
+  FloatArray out = new_matrix(rows.rows.count(), cols);
+  const MatrixView<float> view = view_of(out);
+  PythonHook hook;
+  without_gil(hook, [&](PollHook* h) {
+    const Inference inference(model.network(), model.parameters(), model.scaler(), threads, h);
+    return run(inference, view);
+  });
+  return out;
+}
+
+}  // namespace
+
+void define_model(py::module_& m) {
+  py::class_<DenseSpec>(m, "Dense")
+      .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
+                       std::string initializer, std::string tied_to) {
+             return DenseSpec{std::move(name),
+                              inputs,
+                              outputs,
+                              value_of(kActivations, activation),
+                              std::move(initializer),
+                              std::move(tied_to)};
+           }),
+           py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
+           py::arg("initializer"), py::arg("tied_to") = "");
+
+  py::class_<Model, std::shared_ptr<Model>>(m, "Model")
+      .def(py::init([](const std::vector<DenseSpec>& layers, Index code_layers, std::uint64_t seed,
+                       int threads) {
+             PythonHook hook;
+             return without_gil(hook, [&](PollHook* h) -> std::shared_ptr<Model> {
+               auto model = std::make_shared<Model>(layers, code_layers);
+               return initialize(model->network(), seed, model->parameters(), threads, h) ? model : nullptr;
+             });
+           }),
+           py::arg("layers"), py::arg("code_layers"), py::arg("seed"), py::arg("threads") = 1)
+      .def_static("planned_bytes",
+                  [](const std::vector<DenseSpec>& layers) {
+                    return Model::planned_bytes(Network(kernels::select_table(), layers, 1));
+                  })
+      .def("set_scaler",
+           [](Model& self, const DoubleArray& shift, const DoubleArray& scale) {
+             self.set_scaler(Scaler({shift.data(), shift.data() + shift.size()},
+                                    {scale.data(), scale.data() + scale.size()}));
+           })
+      .def("scaler",
+           [](const Model& self) -> std::optional<py::tuple> {
+             if (self.scaler().empty()) return std::nullopt;
+             return py::make_tuple(as_array(self.scaler().shift), as_array(self.scaler().scale));
+           })
+      .def("parameter_shapes",
+           [](const Model& self) {
+             py::dict shapes;
+             for (const Parameter& p : self.parameters().list()) {
+               shapes[py::str(p.name)] = py::tuple(py::cast(shape_of(p)));
+             }
+             return shapes;
+           })
+      .def("get_weights", &weights_of)
+      .def("with_weights", &model_with_weights)
+      .def("transform",
+           [](const Model& self, const PyRows& rows, int threads) {
+             return infer(
+                 self, rows, self.network().outputs(self.network().encoder()), threads,
+                 [&](const Inference& i, MatrixView<float> out) { return i.encode(rows.rows, out); });
+           })
+      .def("inverse_transform",
+           [](const Model& self, const PyRows& codes, int threads) {
+             return infer(
+                 self, codes, self.network().outputs(self.network().all()), threads,
+                 [&](const Inference& i, MatrixView<float> out) { return i.decode(codes.rows, out); });
+           })
+      .def("reconstruct",
+           [](const Model& self, const PyRows& rows, int threads) {
+             return infer(
+                 self, rows, self.network().outputs(self.network().all()), threads,
+                 [&](const Inference& i, MatrixView<float> out) { return i.reconstruct(rows.rows, out); });
+           })
+      .def("feature_errors",
+           [](const Model& self, const PyRows& rows, int threads) {
+             return infer(
+                 self, rows, rows.rows.features(), threads,
+                 [&](const Inference& i, MatrixView<float> out) { return i.feature_errors(rows.rows, out); });
+           })
+      .def("layer_output",
+           [](const Model& self, const PyRows& rows, Index layer, int threads) {
+             if (layer < 0 || layer >= self.network().size()) throw py::index_error("no such layer.");
+             return infer(self, rows, self.network().layer(layer).outputs(), threads,
+                          [&](const Inference& i, MatrixView<float> out) {
+                            return i.layer_output(rows.rows, layer, out);
+                          });
+           })
+      .def("row_errors", [](const Model& self, const PyRows& rows, const std::string& loss, int threads) {
+        const kernels::Loss kind = value_of(kLosses, loss);
+        FloatArray errors = infer(self, rows, 1, threads, [&](const Inference& i, MatrixView<float> out) {
+          return i.row_errors(rows.rows, kind, out.data);
+        });
+        return errors.reshape({rows.rows.count()});
+      });
+}
+
+}  // namespace diabolo

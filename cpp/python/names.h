@@ -1,0 +1,74 @@
+// Names of the library's choices as Python writes them.
+#pragma once
+
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
+#include "data/row_order.h"
+#include "kernels/kernels.h"
+#include "training/trainer.h"
+
+namespace diabolo {
+
+template <class T>
+struct Named {
+  const char* name;
+  T value;
+};
+
+constexpr Named<kernels::Activation> kActivations[] = {{"identity", kernels::Activation::identity},
+                                                       {"sigmoid", kernels::Activation::sigmoid},
+                                                       {"tanh", kernels::Activation::tanh},
+                                                       {"relu", kernels::Activation::relu},
+                                                       {"leaky_relu", kernels::Activation::leaky_relu},
+                                                       {"elu", kernels::Activation::elu},
+                                                       {"prelu", kernels::Activation::prelu},
+                                                       {"gelu", kernels::Activation::gelu},
+                                                       {"silu", kernels::Activation::silu},
+                                                       {"softplus", kernels::Activation::softplus}};
+
+constexpr Named<kernels::Loss> kLosses[] = {{"mse", kernels::Loss::mse},
+                                            {"mae", kernels::Loss::mae},
+                                            {"huber", kernels::Loss::huber},
+                                            {"binary_crossentropy", kernels::Loss::binary_crossentropy}};
+
+constexpr Named<Shuffle> kShuffles[] = {
+    {"rows", Shuffle::rows}, {"blocks", Shuffle::blocks}, {"none", Shuffle::none}};
+
+constexpr Named<kernels::Function> kFunctions[] = {{"exp", kernels::Function::exp},
+                                                   {"expm1", kernels::Function::expm1},
+                                                   {"log", kernels::Function::log},
+                                                   {"log1p", kernels::Function::log1p},
+                                                   {"tanh", kernels::Function::tanh},
+                                                   {"sigmoid", kernels::Function::sigmoid},
+                                                   {"erf", kernels::Function::erf},
+                                                   {"softplus", kernels::Function::softplus},
+                                                   {"elu", kernels::Function::elu},
+                                                   {"gelu", kernels::Function::gelu},
+                                                   {"silu", kernels::Function::silu},
+                                                   {"gelu_derivative", kernels::Function::gelu_derivative},
+                                                   {"silu_derivative", kernels::Function::silu_derivative}};
+
+constexpr Named<Outcome> kOutcomes[] = {{"completed", Outcome::completed},
+                                        {"stopped", Outcome::stopped},
+                                        {"loss_not_finite", Outcome::loss_not_finite},
+                                        {"weight_not_finite", Outcome::weight_not_finite}};
+
+template <class T, std::size_t n>
+T value_of(const Named<T> (&names)[n], const std::string& name) {
+  for (const auto& entry : names) {
+    if (name == entry.name) return entry.value;
+  }
+  throw std::invalid_argument("unknown name '" + name + "'.");
+}
+
+template <class T, std::size_t n>
+const char* name_of(const Named<T> (&names)[n], T value) {
+  for (const auto& entry : names) {
+    if (value == entry.value) return entry.name;
+  }
+  return "?";
+}
+
+}  // namespace diabolo

@@ -1,0 +1,117 @@
+// Rows of NumPy arrays, and their statistics.
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/column_statistics.h"
+#include "python/arrays.h"
+#include "python/bindings.h"
+#include "python/hook.h"
+
+namespace py = pybind11;
+
+namespace diabolo {
+namespace {
+
+ElementType element_type(const py::dtype& type) {
+  const bool native = type.byteorder() == '=' || type.byteorder() == '|' || type.itemsize() == 1;
+  if (native) {
+    const auto size = type.itemsize();
+    switch (type.kind()) {
+      case 'b': return ElementType::uint8;
+      case 'f':
+        if (size == 2) return ElementType::float16;
+        if (size == 4) return ElementType::float32;
+        if (size == 8) return ElementType::float64;
+        break;
+      case 'i':
+        return size == 1   ? ElementType::int8
+               : size == 2 ? ElementType::int16
+               : size == 4 ? ElementType::int32
+                           : ElementType::int64;
+      case 'u':
+        return size == 1   ? ElementType::uint8
+               : size == 2 ? ElementType::uint16
+               : size == 4 ? ElementType::uint32
+                           : ElementType::uint64;
+      default: break;
+    }
+  }
+  throw py::type_error("no rows of type " + std::string(py::str(type)) + ".");
+}
+
+PyRows rows_of_array(const py::array& array) {
+  if (array.ndim() != 2) throw py::value_error("rows must have two dimensions.");
+  return {Rows::from_array(array.data(), element_type(array.dtype()), array.shape(0), array.shape(1),
+                           array.strides(0), array.strides(1)),
+          array};
+}
+
+PyRows rows_of_columns(const std::vector<py::array>& arrays) {
+  std::vector<Column> columns;
+  for (const py::array& a : arrays) {
+    if (a.ndim() != 1) throw py::value_error("columns must have one dimension.");
+    if (a.shape(0) != arrays.front().shape(0)) throw py::value_error("columns must have the same length.");
+    columns.push_back({static_cast<const std::byte*>(a.data()), a.strides(0), element_type(a.dtype())});
+  }
+  if (arrays.empty()) throw py::value_error("rows must have at least one column.");
+  return {Rows::from_columns(std::move(columns), arrays.front().shape(0)), py::cast(arrays)};
+}
+
+}  // namespace
+
+void define_rows(py::module_& m) {
+  py::class_<PyRows>(m, "Rows")
+      .def(py::init(&rows_of_array), py::arg("array"))
+      .def_static("from_columns", &rows_of_columns, py::arg("columns"))
+      .def_property_readonly("count", [](const PyRows& r) { return r.rows.count(); })
+      .def_property_readonly("features", [](const PyRows& r) { return r.rows.features(); })
+      .def("slice",
+           [](const PyRows& r, Index begin, Index end) { return PyRows{r.rows.slice(begin, end), r.owner}; })
+      .def("take",
+           [](const PyRows& r, const IndexArray& indices) {
+             return PyRows{r.rows.take({indices.data(), indices.data() + indices.size()}), r.owner};
+           })
+      .def("find_invalid",
+           [](const PyRows& r, double low, double high,
+              int threads) -> std::optional<std::pair<Index, Index>> {
+             PythonHook hook;
+             const auto cell = without_gil(hook, [&](PollHook* h) -> std::optional<Cell> {
+               try {
+                 return find_invalid(r.rows, static_cast<float>(low), static_cast<float>(high), threads, h);
+               } catch (const Interrupted&) {
+                 return std::nullopt;
+               }
+             });
+             if (!cell) return std::nullopt;
+             return std::pair{cell->row, cell->column};
+           })
+      .def("column_moments",
+           [](const PyRows& r, int threads) {
+             PythonHook hook;
+             auto moments = without_gil(hook, [&](PollHook* h) -> ColumnMoments {
+               try {
+                 return column_moments(r.rows, threads, h);
+               } catch (const Interrupted&) {
+                 return {};
+               }
+             });
+             return py::make_tuple(as_array(std::move(moments.mean)), as_array(std::move(moments.deviation)));
+           })
+      .def("column_ranges", [](const PyRows& r, int threads) {
+        PythonHook hook;
+        auto ranges = without_gil(hook, [&](PollHook* h) -> ColumnRanges {
+          try {
+            return column_ranges(r.rows, threads, h);
+          } catch (const Interrupted&) {
+            return {};
+          }
+        });
+        return py::make_tuple(as_array(std::move(ranges.minimum)), as_array(std::move(ranges.maximum)));
+      });
+}
+
+}  // namespace diabolo

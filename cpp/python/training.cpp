@@ -1,0 +1,167 @@
+// Optimisers, schedules and the trainer.
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "python/arrays.h"
+#include "python/bindings.h"
+#include "python/hook.h"
+#include "python/names.h"
+#include "training/trainer.h"
+
+namespace py = pybind11;
+
+namespace diabolo {
+namespace {
+
+struct PyTrainer {
+  PyRows train;  // keeps the arrays alive
+  std::optional<PyRows> validation;
+  Trainer trainer;
+};
+
+TrainingSettings training_settings(const std::string& loss, Index batch_size, std::int64_t epochs,
+                                   double learning_rate, const Schedule& schedule,
+                                   const OptimizerSettings& rule, double l1, double l2, double clip_norm,
+                                   const std::string& shuffle, std::uint64_t seed, int threads) {
+  TrainingSettings s;
+  s.loss = value_of(kLosses, loss);
+  s.batch_size = batch_size;
+  s.epochs = epochs;
+  s.optimizer = rule;
+  s.optimizer.learning_rate = learning_rate;
+  s.optimizer.schedule = schedule;
+  s.optimizer.l1 = l1;
+  s.optimizer.l2 = l2;
+  s.clip_norm = clip_norm;
+  s.shuffle = value_of(kShuffles, shuffle);
+  s.seed = seed;
+  s.threads = threads;
+  return s;
+}
+
+EpochReport run_epoch(PyTrainer& self, const py::object& poll) {
+  PythonHook hook(poll, self.trainer);
+  return without_gil(hook, [&](PollHook* h) { return self.trainer.run_epoch(h); });
+}
+
+std::pair<double, double> validation_losses(PyTrainer& self) {
+  if (!self.validation) throw py::value_error("there are no validation rows.");
+  PythonHook hook;
+  const double loss =
+      without_gil(hook, [&](PollHook* h) { return self.trainer.validation_loss(h); }).value_or(0.0);
+  return {loss + self.trainer.penalty(), loss};
+}
+
+py::tuple batch_gradients(PyTrainer& self, const PyRows& rows) {
+  BatchLosses losses;
+  {
+    const py::gil_scoped_release released;
+    losses = self.trainer.batch_gradients(rows.rows);
+  }
+  const Parameters& parameters = self.trainer.parameters();
+  return py::make_tuple(losses.loss, losses.reconstruction_loss,
+                        to_dict(parameters, [&](int i, float* to) { parameters.export_gradient(i, to); }));
+}
+
+}  // namespace
+
+void define_training(py::module_& m) {
+  py::class_<OptimizerSettings>(m, "UpdateRule")
+      .def_static("sgd",
+                  [](double momentum, bool nesterov) {
+                    OptimizerSettings s;
+                    s.rule = momentum == 0.0 ? kernels::Rule::sgd
+                             : nesterov      ? kernels::Rule::nesterov
+                                             : kernels::Rule::momentum;
+                    s.decay_1 = momentum;
+                    return s;
+                  })
+      .def_static("adam",
+                  [](double beta_1, double beta_2, double epsilon, double weight_decay) {
+                    OptimizerSettings s;
+                    s.rule = kernels::Rule::adam;
+                    s.decay_1 = beta_1;
+                    s.decay_2 = beta_2;
+                    s.epsilon = epsilon;
+                    s.weight_decay = weight_decay;
+                    return s;
+                  })
+      .def_static("rmsprop", [](double rho, double epsilon) {
+        OptimizerSettings s;
+        s.rule = kernels::Rule::rmsprop;
+        s.decay_2 = rho;
+        s.epsilon = epsilon;
+        return s;
+      });
+
+  using Kind = Schedule::Kind;
+  py::class_<Schedule>(m, "Schedule")
+      .def_static("constant", [] { return Schedule{}; })
+      .def_static("step",
+                  [](std::int64_t epochs, double factor) { return Schedule{Kind::step, epochs, factor}; })
+      .def_static("exponential", [](double factor) { return Schedule{Kind::exponential, 1, factor}; })
+      .def_static("cosine", [](std::int64_t warmup_epochs, double final_fraction) {
+        return Schedule{Kind::cosine, warmup_epochs, final_fraction};
+      });
+
+  py::class_<EpochReport>(m, "EpochReport")
+      .def_property_readonly("outcome", [](const EpochReport& r) { return name_of(kOutcomes, r.outcome); })
+      .def_readonly("epoch", &EpochReport::epoch)
+      .def_readonly("step", &EpochReport::step)
+      .def_readonly("loss", &EpochReport::loss)
+      .def_readonly("reconstruction_loss", &EpochReport::reconstruction_loss)
+      .def_readonly("learning_rate", &EpochReport::learning_rate);
+
+  py::class_<PyTrainer>(m, "Trainer")
+      .def(py::init([](const std::shared_ptr<Model>& model, const PyRows& train,
+                       const std::optional<PyRows>& validation, const std::string& loss, Index batch_size,
+                       std::int64_t epochs, double learning_rate, const Schedule& schedule,
+                       const OptimizerSettings& rule, double l1, double l2, double clip_norm,
+                       const std::string& shuffle, std::uint64_t seed, int threads) {
+             const auto settings = training_settings(loss, batch_size, epochs, learning_rate, schedule, rule,
+                                                     l1, l2, clip_norm, shuffle, seed, threads);
+             const auto rows = validation ? std::optional(validation->rows) : std::nullopt;
+             return std::unique_ptr<PyTrainer>(
+                 new PyTrainer{train, validation, Trainer(model, train.rows, rows, settings)});
+           }),
+           py::arg("model"), py::arg("train"), py::arg("validation"), py::kw_only(), py::arg("loss"),
+           py::arg("batch_size"), py::arg("epochs"), py::arg("learning_rate"), py::arg("schedule"),
+           py::arg("rule"), py::arg("l1"), py::arg("l2"), py::arg("clip_norm"), py::arg("shuffle"),
+           py::arg("seed"), py::arg("threads"))
+      .def_static(
+          "planned_bytes",
+          [](const std::vector<DenseSpec>& layers, Index rows, Index batch_size,
+             const OptimizerSettings& rule, bool clip, int threads) {
+            TrainingSettings settings;
+            settings.batch_size = batch_size;
+            settings.optimizer = rule;
+            settings.clip_norm = clip ? 1.0 : 0.0;
+            settings.threads = threads;
+            return Trainer::planned_bytes(Network(kernels::select_table(), layers, 1), rows, settings);
+          },
+          py::arg("layers"), py::arg("rows"), py::arg("batch_size"), py::arg("rule"), py::arg("clip"),
+          py::arg("threads"))
+      .def("run_epoch", &run_epoch, py::arg("poll"))
+      .def("validation_losses", &validation_losses)
+      .def("keep_best", [](PyTrainer& self) { self.trainer.keep_best(); })
+      .def("completed_model",
+           [](const PyTrainer& self) -> std::shared_ptr<Model> {
+             if (self.trainer.completed_epochs() == 0) return nullptr;
+             return std::make_shared<Model>(self.trainer.completed_model());
+           })
+      .def("completed_report",
+           [](const PyTrainer& self) -> std::optional<EpochReport> {
+             if (self.trainer.completed_epochs() == 0) return std::nullopt;
+             return self.trainer.completed_report();
+           })
+      .def("best_model",
+           [](const PyTrainer& self) { return std::make_shared<Model>(self.trainer.best_model()); })
+      .def("gradients", &batch_gradients, py::arg("rows"));
+}
+
+}  // namespace diabolo
