@@ -11,6 +11,7 @@ import os
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._import_weights import from_keras, from_torch
 from diabolo._persistence import load_estimator
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
@@ -41,6 +42,8 @@ __all__ = [
     "StepDecay",
     "TrainingDivergedError",
     "available_isas",
+    "from_keras",
+    "from_torch",
     "load",
     "show_versions",
 ]
