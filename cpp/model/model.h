@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -21,6 +22,10 @@ class Model {
 
   /// The same network and scaler with other weights, as Parameters::copy_weights_to gives them.
   Model(const Model& like, const AlignedBuffer<float>& weights);
+
+  /// A model that `write_model_file` or Python's `save` wrote, scaler included; of a checkpoint the weights
+  /// at its moment. Throws ModelFileError, or filesystem_error for what the system says.
+  [[nodiscard]] static Model load(const std::filesystem::path& path);
 
   [[nodiscard]] const Network& network() const { return *network_; }
   [[nodiscard]] const std::shared_ptr<const Network>& shared_network() const { return network_; }

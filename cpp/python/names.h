@@ -1,32 +1,13 @@
 // Names of the library's choices as Python writes them.
 #pragma once
 
-#include <cstddef>
-#include <stdexcept>
-#include <string>
-
+#include "base/named.h"
 #include "data/row_order.h"
 #include "kernels/kernels.h"
+#include "model/activation_names.h"
 #include "training/trainer.h"
 
 namespace diabolo {
-
-template <class T>
-struct Named {
-  const char* name;
-  T value;
-};
-
-constexpr Named<kernels::Activation> kActivations[] = {{"identity", kernels::Activation::identity},
-                                                       {"sigmoid", kernels::Activation::sigmoid},
-                                                       {"tanh", kernels::Activation::tanh},
-                                                       {"relu", kernels::Activation::relu},
-                                                       {"leaky_relu", kernels::Activation::leaky_relu},
-                                                       {"elu", kernels::Activation::elu},
-                                                       {"prelu", kernels::Activation::prelu},
-                                                       {"gelu", kernels::Activation::gelu},
-                                                       {"silu", kernels::Activation::silu},
-                                                       {"softplus", kernels::Activation::softplus}};
 
 constexpr Named<kernels::Loss> kLosses[] = {{"mse", kernels::Loss::mse},
                                             {"mae", kernels::Loss::mae},
@@ -54,21 +35,5 @@ constexpr Named<Outcome> kOutcomes[] = {{"completed", Outcome::completed},
                                         {"stopped", Outcome::stopped},
                                         {"loss_not_finite", Outcome::loss_not_finite},
                                         {"weight_not_finite", Outcome::weight_not_finite}};
-
-template <class T, std::size_t n>
-T value_of(const Named<T> (&names)[n], const std::string& name) {
-  for (const auto& entry : names) {
-    if (name == entry.name) return entry.value;
-  }
-  throw std::invalid_argument("unknown name '" + name + "'.");
-}
-
-template <class T, std::size_t n>
-const char* name_of(const Named<T> (&names)[n], T value) {
-  for (const auto& entry : names) {
-    if (value == entry.value) return entry.name;
-  }
-  return "?";
-}
 
 }  // namespace diabolo

@@ -7,6 +7,7 @@ import numpy as np
 
 from diabolo import AutoEncoder, _core
 from diabolo._cli_options import int_from
+from diabolo._types import Float32Array
 
 SUMMARY = "measure how fast this machine trains and predicts"
 EXAMPLES = """\
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _seconds(ae: AutoEncoder, X: np.typing.NDArray[np.float32]) -> float:
+def _seconds(ae: AutoEncoder, X: Float32Array) -> float:
     started = time.perf_counter()
     ae.reconstruct(X)
     return time.perf_counter() - started

@@ -1,0 +1,158 @@
+// Model::load: from a file's description of the layers and its tensors to a model. Nothing is taken on trust:
+// whatever the description claims must be there as a tensor before memory is taken for it.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "model/activation_names.h"
+#include "model/model.h"
+#include "model/model_file.h"
+
+namespace diabolo {
+namespace {
+
+/// Far beyond any model, and little memory: a layer is some ten values.
+constexpr JsonLimits kLimits = {.depth = 4, .values = 100'000};
+
+JsonValue metadata(const ModelFile& file, const char* key) {
+  const auto found = file.metadata.find(key);
+  if (found == file.metadata.end()) {
+    throw ModelFileError(std::string("not an estimator: the metadata have no \"") + key + "\"");
+  }
+  return parse_json(found->second, kLimits);
+}
+
+const JsonValue& member(const JsonValue& layer, const char* key) {
+  const JsonValue* const found = layer.find(key);
+  if (found == nullptr) throw ModelFileError(std::string("a layer has no \"") + key + "\"");
+  return *found;
+}
+
+std::string text(const JsonValue& layer, const char* key) {
+  const std::string* const value = member(layer, key).string();
+  if (value == nullptr) throw ModelFileError(std::string("a layer's \"") + key + "\" must be a string");
+  return *value;
+}
+
+Index whole(const JsonValue& value, const std::string& what) {
+  const JsonNumber* const number = value.number();
+  if (number == nullptr || !number->integer || *number->integer < 1) {
+    throw ModelFileError(what + " must be a whole number >= 1");
+  }
+  return *number->integer;
+}
+
+std::vector<DenseSpec> layers_of(const ModelFile& file) {
+  const JsonValue described = metadata(file, "layers");
+  if (described.array() == nullptr) throw ModelFileError("the metadata \"layers\" must be an array");
+  std::vector<DenseSpec> layers;
+  for (const JsonValue& layer : *described.array()) {
+    DenseSpec spec;
+    spec.name = text(layer, "name");
+    spec.inputs = whole(member(layer, "inputs"), "the inputs of " + spec.name);
+    spec.outputs = whole(member(layer, "outputs"), "the outputs of " + spec.name);
+    spec.activation = value_of(kActivations, text(layer, "activation"));
+    spec.initializer = text(layer, "initializer");
+    spec.tied_to = text(layer, "tied_to");
+    layers.push_back(std::move(spec));
+  }
+  return layers;
+}
+
+/// The tensors by name; of a checkpoint those of its model alone.
+class Tensors {
+ public:
+  explicit Tensors(const ModelFile& file) {
+    const bool checkpoint = file.metadata.count("checkpoint") > 0;
+    for (const FileTensor& tensor : file.tensors) {
+      const bool extra = tensor.name.rfind("moments.", 0) == 0 || tensor.name.rfind("best.", 0) == 0;
+      if (!checkpoint || !extra) by_name_[tensor.name] = &tensor;
+    }
+  }
+
+  [[nodiscard]] bool has(const std::string& name) const { return by_name_.count(name) > 0; }
+
+  /// The tensor, which must be of this type and shape, and finite.
+  template <class T>
+  [[nodiscard]] std::vector<T> values(const std::string& name, DType dtype,
+                                      const std::vector<std::int64_t>& shape) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) throw ModelFileError("it has no tensor \"" + name + "\"");
+    const FileTensor& tensor = *found->second;
+    if (tensor.dtype != dtype || tensor.shape != shape) {
+      throw ModelFileError("tensor \"" + name + "\" does not fit the layers");
+    }
+    std::vector<T> values(tensor.bytes.size() / sizeof(T));
+    std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+    if (!std::all_of(values.begin(), values.end(), [](T x) { return std::isfinite(x); })) {
+      throw ModelFileError("tensor \"" + name + "\" holds NaN or infinity");
+    }
+    ++used_;
+    return values;
+  }
+
+  void require_all_used() const {
+    if (used_ != by_name_.size()) throw ModelFileError("it has tensors that are none of its layers'");
+  }
+
+ private:
+  std::map<std::string, const FileTensor*> by_name_;
+  std::size_t used_ = 0;
+};
+
+Model model_from(const ModelFile& file) {
+  const std::vector<DenseSpec> layers = layers_of(file);
+  const Index code_layers = whole(metadata(file, "code_layers"), "the metadata \"code_layers\"");
+  Tensors tensors(file);
+  std::vector<std::pair<std::string, std::vector<float>>> weights;
+  const auto take = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+    weights.emplace_back(name, tensors.values<float>(name, DType::F32, shape));
+  };
+  for (const DenseSpec& layer : layers) {
+    if (layer.tied_to.empty()) take(layer.name + ".kernel", {layer.inputs, layer.outputs});
+    take(layer.name + ".bias", {layer.outputs});
+    if (layer.activation == kernels::Activation::prelu) take(layer.name + ".slope", {layer.outputs});
+  }
+  Model model(layers, code_layers);
+  if (layers.back().outputs != layers.front().inputs) {
+    throw ModelFileError("the last layer must have as many outputs as the first has inputs");
+  }
+  for (const auto& [name, values] : weights) {
+    model.parameters().import_values(model.parameters().find(name), values.data());
+  }
+  if (tensors.has("scaler.shift") || tensors.has("scaler.scale")) {
+    const std::vector<std::int64_t> shape = {layers.front().inputs};
+    auto shift = tensors.values<double>("scaler.shift", DType::F64, shape);
+    auto scale = tensors.values<double>("scaler.scale", DType::F64, shape);
+    if (!std::all_of(scale.begin(), scale.end(), [](double x) { return x > 0.0; })) {
+      throw ModelFileError("tensor \"scaler.scale\" must be positive");
+    }
+    model.set_scaler(Scaler(std::move(shift), std::move(scale)));
+  }
+  tensors.require_all_used();
+  return model;
+}
+
+}  // namespace
+
+Model Model::load(const std::filesystem::path& path) {
+  const ModelFile file = read_model_file(path);
+  try {
+    return model_from(file);
+  } catch (const std::filesystem::filesystem_error&) {
+    throw;
+  } catch (const std::runtime_error& error) {  // ModelFileError, JsonError
+    throw ModelFileError(path.string() + ": " + error.what());
+  } catch (const std::invalid_argument& error) {  // layers that do not fit each other
+    throw ModelFileError(path.string() + ": " + error.what());
+  }
+}
+
+}  // namespace diabolo
