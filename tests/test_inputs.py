@@ -233,10 +233,7 @@ SHAPES_AND_TYPES = {
     "none": (None, "must be 2-D"),
     "string": ("X.csv", "Got a str"),
     "pandas_nullable": (FRAME.astype("Float64"), "dtype Float64 in column 'a'.*astype\\('float32'\\)"),
-    "pandas_object": (
-        FRAME.astype({"b": object}).replace({"b": {FRAME["b"][0]: "?"}}),
-        "object in column 'b'",
-    ),
+    "pandas_object": (FRAME.assign(b=pd.Series("?", FRAME.index, object)), "object in column 'b'"),
     "pandas_categories": (FRAME.astype({"b": "category"}), "dtype category in column 'b'"),
     "pandas_dates": (FRAME.astype({"b": "datetime64[s]"}), "dtype datetime64.* in column 'b'"),
     "polars_text": (pl.DataFrame({"a": [1.0], "b": ["x"]}), "dtype String in column 'b'"),
