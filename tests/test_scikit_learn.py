@@ -23,11 +23,20 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from diabolo import AutoEncoder, InvalidDataError, InvalidParameterError, _running_fits
+from diabolo import (
+    AutoEncoder,
+    InvalidDataError,
+    InvalidParameterError,
+    ReconstructionOutlierDetector,
+    _running_fits,
+)
 from estimator_helpers import estimator
 
 # Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests.
-ESTIMATORS = [AutoEncoder(2, epochs=2, random_state=0)]
+ESTIMATORS = [
+    AutoEncoder(2, epochs=2, random_state=0),
+    ReconstructionOutlierDetector(AutoEncoder(2, epochs=2, random_state=0)),
+]
 
 # scikit-learn runs these on its own transformers; they are not among the checks for everyone.
 CHECKS_OF_OUTPUTS = [

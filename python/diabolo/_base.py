@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -110,6 +111,16 @@ class Estimator:
             transformer_tags=utils.TransformerTags(preserves_dtype=["float32"]),
             input_tags=utils.InputTags(),
         )
+
+    # ---- Files ----
+
+    def _more_contents(self) -> dict[str, object]:
+        """Return facts beside those of every estimator, by names of their own, for the metadata of a file."""
+        return {}
+
+    def _restore(self, fitted: Fitted, contents: Any, classes: Mapping[str, type["Estimator"]]) -> None:
+        """Become what a file holds."""
+        self._fitted = fitted
 
     # ---- What fit has found out ----
 

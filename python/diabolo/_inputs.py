@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from diabolo._core import Rows
-from diabolo._types import AnyArray
+from diabolo._types import AnyArray, Float64Array
 from diabolo._validation import shown
 from diabolo.exceptions import InvalidDataError
 
@@ -29,6 +30,20 @@ class Table(NamedTuple):
     feature_names: tuple[str, ...] | None
     # The array or the columns that `rows` refers to: they must live as long, and messages quote from them.
     source: AnyArray | list[AnyArray]
+    # Which rows of the source `rows` are; None: all.
+    selected: npt.NDArray[np.int64] | None = None
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Table":
+        """Return the table of some of its rows."""
+        selected = indices if self.selected is None else self.selected[indices]
+        return self._replace(rows=self.rows.take(indices), selected=selected)
+
+    def block(self, begin: int, end: int) -> Float64Array:
+        """Return consecutive rows as a new array, (end - begin, features)."""
+        rows = slice(begin, end) if self.selected is None else self.selected[begin:end]
+        if isinstance(self.source, list):
+            return np.stack([column[rows] for column in self.source], axis=1).astype(np.float64)
+        return self.source[rows].astype(np.float64)
 
     def value(self, row: int, column: int) -> object:
         if isinstance(self.source, list):
@@ -44,8 +59,11 @@ def as_table(data: Any, owner: str, name: str) -> Table:
     """Return `data` as a table of at least one row and one column; raise InvalidDataError if it is none.
 
     Nothing is copied, except where the memory of `data` does not hold plain numbers at all: lists, arrays of
-    objects, and columns of frames that are packed in bits or split in pieces.
+    objects, and columns of frames that are packed in bits or split in pieces. What is a table already stays
+    the same table, under the new names.
     """
+    if isinstance(data, Table):
+        return data._replace(owner=owner, name=name)
 
     def refuse(rule: str, found: str) -> InvalidDataError:
         return InvalidDataError(f"{owner}: {name} must {rule}. Got {found}.")

@@ -328,6 +328,11 @@ class NetworkEstimator(FrameOutput, HtmlRepr):
     def _threads(self) -> int:
         return _thread_count(checked(type(self).__name__, "n_jobs", RULES["n_jobs"], self.n_jobs))
 
+    def _row_errors(self, table: Table, loss: str) -> Float32Array:
+        """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
+        fitted, table, threads = self._prepared(table)
+        return fitted.model.row_errors(table.rows, loss, threads)
+
     def _prepared(self, X: Any, loss: str = "mse") -> tuple[Fitted, Table, int]:
         """Return the fitted model, X checked against it, and the threads to use."""
         fitted, threads = self._require_fitted(), self._threads()
