@@ -6,11 +6,13 @@ AutoEncoder(n_components=16, loss='mae')
 """
 
 import os
+from typing import Any
 
 # First of all, before NumPy: on a CPU that is too old its ImportError says so, where NumPy's own might crash.
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
@@ -37,6 +39,7 @@ __all__ = [
     "NotFittedError",
     "Optimizer",
     "RMSprop",
+    "ReconstructionOutlierDetector",
     "Schedule",
     "StepDecay",
     "TrainingDivergedError",
@@ -47,10 +50,13 @@ __all__ = [
 
 __version__ = _core.__version__
 
-_ESTIMATORS: dict[str, type[Estimator]] = {"AutoEncoder": AutoEncoder}
+_ESTIMATORS: dict[str, type[Estimator]] = {
+    "AutoEncoder": AutoEncoder,
+    "ReconstructionOutlierDetector": ReconstructionOutlierDetector,
+}
 
 
-def load(path: str | os.PathLike[str]) -> AutoEncoder:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read an estimator that its `save` wrote.
 
     Parameters
@@ -59,8 +65,8 @@ def load(path: str | os.PathLike[str]) -> AutoEncoder:
 
     Returns
     -------
-    AutoEncoder
-        Fitted, with the parameters it had.
+    AutoEncoder or ReconstructionOutlierDetector
+        Whichever was saved: fitted, with the parameters it had.
 
     Raises
     ------
@@ -69,9 +75,7 @@ def load(path: str | os.PathLike[str]) -> AutoEncoder:
     OSError
         What the operating system says of the file.
     """
-    estimator = load_estimator(path, _ESTIMATORS)
-    assert isinstance(estimator, AutoEncoder)
-    return estimator
+    return load_estimator(path, _ESTIMATORS)
 
 
 def available_isas() -> list[str]:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import architecture
-from diabolo._base import Estimator
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
@@ -22,14 +21,16 @@ from diabolo._parameters import METRICS, RULES, check_validation, checked_parame
 from diabolo._persistence import save_estimator
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
+from diabolo._running_fits import fair_share, one_at_a_time
 from diabolo._scaling import fit_scaler
+from diabolo._scikit_learn import FrameOutput, HtmlRepr
 from diabolo._types import Float32Array
 from diabolo._validation import Choice, broken, checked
 from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
 
 
-class NetworkEstimator(Estimator):
+class NetworkEstimator(FrameOutput, HtmlRepr):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     # A hyper-parameter of every kind.
@@ -37,6 +38,7 @@ class NetworkEstimator(Estimator):
 
     # ---- Training ----
 
+    @one_at_a_time
     def fit(self, X: Any, y: object = None, *, X_val: Any = None) -> Self:
         """Train a new network on X and replace what was fitted before.
 
@@ -67,6 +69,8 @@ class NetworkEstimator(Estimator):
         KeyboardInterrupt
             On Ctrl-C. The estimator then is that of the last completed epoch, with ``stop_reason_ ==
             "interrupted"``; if there was none, it is as it was.
+        RuntimeError
+            This estimator is being fitted already, by another thread.
 
         Notes
         -----
@@ -75,7 +79,7 @@ class NetworkEstimator(Estimator):
         owner = type(self).__name__
         p = checked_parameters(owner, self.get_params())
         check_validation(owner, p, X_val is not None)
-        threads = _thread_count(p.n_jobs)
+        threads = _training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
         plan = architecture(table.rows.features, p)
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
@@ -114,7 +118,7 @@ class NetworkEstimator(Estimator):
             raise
         return self
 
-    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Float32Array:
+    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Any:
         """Train on X and return its codes: `fit`, then `transform`.
 
         Parameters
@@ -129,12 +133,13 @@ class NetworkEstimator(Estimator):
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
+            Or a frame, if `set_output` says so.
         """
         return self.fit(X, y, X_val=X_val).transform(X)
 
     # ---- Using the network ----
 
-    def transform(self, X: Any) -> Float32Array:
+    def transform(self, X: Any) -> Any:
         """Return the codes of the rows of X.
 
         Parameters
@@ -144,6 +149,7 @@ class NetworkEstimator(Estimator):
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
+            Or a frame, if `set_output` says so.
 
         Raises
         ------
@@ -153,7 +159,7 @@ class NetworkEstimator(Estimator):
             X cannot be used, or has other features than what was fitted.
         """
         fitted, table, threads = self._prepared(X)
-        return fitted.model.transform(table.rows, threads)
+        return self._in_container(fitted.model.transform(table.rows, threads), X)
 
     def inverse_transform(self, X: Any) -> Float32Array:
         """Return the reconstructions that the decoder makes of codes.
@@ -322,6 +328,11 @@ class NetworkEstimator(Estimator):
     def _threads(self) -> int:
         return _thread_count(checked(type(self).__name__, "n_jobs", RULES["n_jobs"], self.n_jobs))
 
+    def _row_errors(self, table: Table, loss: str) -> Float32Array:
+        """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
+        fitted, table, threads = self._prepared(table)
+        return fitted.model.row_errors(table.rows, loss, threads)
+
     def _prepared(self, X: Any, loss: str = "mse") -> tuple[Fitted, Table, int]:
         """Return the fitted model, X checked against it, and the threads to use."""
         fitted, threads = self._require_fitted(), self._threads()
@@ -338,6 +349,11 @@ def _thread_count(jobs: int | None) -> int:
         return _core.usable_threads()
     # A slip such as n_jobs=10**6 must not end the process for want of threads; results do not depend on them.
     return min(jobs, 4 * (os.cpu_count() or 1) + 16)
+
+
+def _training_threads(jobs: int | None) -> int:
+    """Return the same for a fit, which is long enough to leave other fits their part of the processors."""
+    return _thread_count(jobs) if jobs is not None else fair_share(_thread_count(jobs))
 
 
 def _unit_interval(loss: str, scale: str | None) -> str | None:
