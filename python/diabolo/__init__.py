@@ -12,6 +12,7 @@ from typing import Any
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._import_weights import from_keras, from_torch
 from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
 from diabolo._versions import show_versions
@@ -44,6 +45,8 @@ __all__ = [
     "StepDecay",
     "TrainingDivergedError",
     "available_isas",
+    "from_keras",
+    "from_torch",
     "load",
     "show_versions",
 ]

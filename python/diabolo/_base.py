@@ -157,7 +157,7 @@ class Estimator:
 
     @property
     def stop_reason_(self) -> str:
-        """Why the training ended: "epochs" (all were run), "early_stopping" or "interrupted" (Ctrl-C)."""
+        """Why the training ended: "epochs" (all were run), "early_stopping", "interrupted" or "imported"."""
         return self._require_fitted().fitting.stop_reason
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import architecture
+from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
@@ -30,7 +31,7 @@ from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
 
 
-class NetworkEstimator(FrameOutput, HtmlRepr):
+class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     # A hyper-parameter of every kind.
