@@ -12,6 +12,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ class Run:
         try:
             expected = reference_losses(tasks[0][1], rows, options.data)
             comparison.open(name, tasks, rows, options.data, expected)
+            self.progress(f"case {name}, {threads} threads: ready")
             if "training" in options.parts:
                 take_turns(comparison.sides, options.seconds)
                 if options.neighbour:
@@ -130,8 +132,12 @@ class Run:
                 measure_inference(comparison.sides, INFERENCE_ROWS)
         finally:
             comparison.close()
+        self.progress(f"case {name}, {threads} threads: measured")
         self.facts |= comparison.facts
         self.results += [side.result for side in comparison.sides]
+
+    def progress(self, what: str) -> None:
+        print(f"[{time.time() - self.started:6.0f} s] {what}", file=sys.stderr, flush=True)
 
     def scale(self, threads: int) -> None:
         """Measure how the time of a row depends on rows, batch and width, for the fast peers."""
@@ -167,6 +173,7 @@ class Run:
                 take_turns(comparison.sides, self.options.seconds / 3)
             finally:
                 comparison.close()
+            self.progress(f"{what} {value}: measured")
             for side in comparison.sides:
                 self.scaling.append({"what": what, "value": value, **record(side.result)})
 
