@@ -1,5 +1,6 @@
 """AutoEncoder, the plain dense kind: its hyper-parameters and their meaning."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -89,6 +90,11 @@ class AutoEncoder(NetworkEstimator):
     verbose : {0, 1, 2}, default 0
         1: a progress bar on a terminal or in a notebook, else lines at intervals. 2: a line for each epoch.
         All on stderr.
+    checkpoint : str, path-like or None, default None
+        A file that `fit` writes the run to, atomically, after every `checkpoint_every` epochs and the last;
+        ``fit(X, resume_from=...)`` goes on from it, to the weights of the uninterrupted run, to the last bit.
+    checkpoint_every : int, default 1
+        Epochs between two checkpoints.
 
     Attributes
     ----------
@@ -160,3 +166,5 @@ class AutoEncoder(NetworkEstimator):
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
     n_jobs: int | None = None
     verbose: int = 0
+    checkpoint: "str | os.PathLike[str] | None" = None
+    checkpoint_every: int = 1
