@@ -258,8 +258,11 @@ Progress Trainer::progress() const {
 
 std::optional<double> Trainer::validation_loss(PollHook* hook) const {
   AlignedBuffer<float> errors(validation_->count());
-  const Inference inference(network_, parameters_, start_->scaler(), settings_.threads, hook);
-  if (!inference.row_errors(*validation_, settings_.loss, errors.data())) return std::nullopt;
+  const Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads,
+                            hook);
+  if (inference.row_errors(*validation_, settings_.loss, errors.data()) != PassOutcome::completed) {
+    return std::nullopt;
+  }
   double sum = 0.0;
   for (Index i = 0; i < errors.size(); ++i) sum += static_cast<double>(errors[i]);
   return sum / static_cast<double>(errors.size());

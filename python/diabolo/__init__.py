@@ -6,12 +6,14 @@ AutoEncoder(n_components=16, loss='mae')
 """
 
 import os
+from typing import Any
 
 # First of all, before NumPy: on a CPU that is too old its ImportError says so, where NumPy's own might crash.
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
 from diabolo._import_weights import from_keras, from_torch
+from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
@@ -38,6 +40,7 @@ __all__ = [
     "NotFittedError",
     "Optimizer",
     "RMSprop",
+    "ReconstructionOutlierDetector",
     "Schedule",
     "StepDecay",
     "TrainingDivergedError",
@@ -50,10 +53,13 @@ __all__ = [
 
 __version__ = _core.__version__
 
-_ESTIMATORS: dict[str, type[Estimator]] = {"AutoEncoder": AutoEncoder}
+_ESTIMATORS: dict[str, type[Estimator]] = {
+    "AutoEncoder": AutoEncoder,
+    "ReconstructionOutlierDetector": ReconstructionOutlierDetector,
+}
 
 
-def load(path: str | os.PathLike[str]) -> AutoEncoder:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read an estimator that its `save` wrote.
 
     Parameters
@@ -62,8 +68,8 @@ def load(path: str | os.PathLike[str]) -> AutoEncoder:
 
     Returns
     -------
-    AutoEncoder
-        Fitted, with the parameters it had.
+    AutoEncoder or ReconstructionOutlierDetector
+        Whichever was saved: fitted, with the parameters it had.
 
     Raises
     ------
@@ -72,9 +78,7 @@ def load(path: str | os.PathLike[str]) -> AutoEncoder:
     OSError
         What the operating system says of the file.
     """
-    estimator = load_estimator(path, _ESTIMATORS)
-    assert isinstance(estimator, AutoEncoder)
-    return estimator
+    return load_estimator(path, _ESTIMATORS)
 
 
 def available_isas() -> list[str]:
