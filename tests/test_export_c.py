@@ -245,3 +245,20 @@ def test_numpy_s_numbers_as_threshold(tmp_path: Path) -> None:
     for threshold in (np.float32(-0.5), np.float64(-0.5), np.int64(-1)):
         fitted(rows()).to_c(tmp_path / "m.h", threshold=threshold)
         assert f"({float(threshold)}f)" in (tmp_path / "m.h").read_text()
+
+
+# ---- Outlier detectors ----
+
+
+@pytest.mark.parametrize("metric", ["mse", "mae"])
+def test_detectors_bring_their_metric_and_threshold(metric: str, tmp_path: Path) -> None:
+    X = rows(200)
+    network = AutoEncoder(2, hidden_layer_sizes=(5,), epochs=5, scale="standard", random_state=0)
+    detector = diabolo.ReconstructionOutlierDetector(network, metric=metric, contamination=0.1).fit(X)
+    detector.to_c(tmp_path / "m.h")
+    found = computed(compiled(tmp_path / "m.h", COMPILERS[0]), detector.autoencoder_, X)
+    assert_near(found.score, detector.score_samples(X).astype(np.float32))
+    # Where the score is the threshold to within rounding, either answer is right.
+    sure = abs(detector.decision_function(X)) > 1e-5
+    np.testing.assert_array_equal(found.outlier[sure] == 1, detector.predict(X)[sure] == -1)
+    assert found.outlier.sum() >= 15

@@ -157,3 +157,18 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         fitted(rows()).to_onnx(tmp_path / "nowhere" / "m.onnx")
+
+
+# ---- Outlier detectors ----
+
+
+@pytest.mark.parametrize("metric", ["mse", "mae"])
+def test_detectors_bring_their_metric_and_threshold(metric: str, tmp_path: Path) -> None:
+    X = rows(200)
+    network = AutoEncoder(2, hidden_layer_sizes=(5,), epochs=5, scale="standard", random_state=0)
+    detector = diabolo.ReconstructionOutlierDetector(network, metric=metric, contamination=0.1).fit(X)
+    detector.to_onnx(tmp_path / "m.onnx")
+    found = computed(tmp_path / "m.onnx", X=X)
+    assert_near(found["scores"], detector.score_samples(X).astype(np.float32))
+    sure = abs(detector.decision_function(X)) > 1e-5
+    np.testing.assert_array_equal(found["is_outlier"][sure], detector.predict(X)[sure] == -1)

@@ -108,7 +108,8 @@ class _Header:
             f"{p}_encode       x ({self.P}_FEATURES) -> code ({self.P}_COMPONENTS)\n"
             f"{p}_decode       code -> x, in the units of the data it was trained on\n"
             f"{p}_reconstruct  x -> x, both at once\n"
-            f"{p}_score        x -> minus the mean squared error, in scaled values: higher is more normal\n"
+            f"{p}_score        x -> minus the mean {_ERRORS[network.metric]} error, in scaled values: higher "
+            "is more normal\n"
         )
         if network.threshold is not None:
             words += f"{p}_is_outlier   x -> 1 if its score is below {self.P}_THRESHOLD, else 0\n"
@@ -312,7 +313,7 @@ static inline float {p}_score({take}const {P}_INPUT *x, float *scratch) {{
   {p}_decoder({give}code, restored, rest);
   for (size_t j = 0; j < {P}_FEATURES; ++j) {{
     const double d = (double)restored[j] - (double)scaled[j];
-    sum += d * d;
+    sum += {"d * d" if self.network.metric == "mse" else "d < 0.0 ? -d : d"};
   }}
   return (float)(-sum / {P}_FEATURES);
 }}"""
@@ -324,6 +325,8 @@ static inline int {p}_is_outlier({take}const {P}_INPUT *x, float *scratch) {{
 }}"""
         return text
 
+
+_ERRORS = {"mse": "squared", "mae": "absolute"}
 
 _NEEDS_LIBM = {name for name, formula in _FORMULAS.items() if re.search(r"\b(exp|tanh|log|erf)f\(", formula)}
 

@@ -29,6 +29,7 @@ class ExportedNetwork(NamedTuple):
     decoder: tuple[ExportedLayer, ...]
     scaler: Scaler | None
     threshold: float | None  # scores below it are outliers
+    metric: str  # of the score, "mse" or "mae": minus the mean over the features
 
     @property
     def layers(self) -> tuple[ExportedLayer, ...]:
@@ -57,7 +58,7 @@ class ExportedNetwork(NamedTuple):
         )
 
 
-def exported_network(owner: str, fitted: Fitted, threshold: object) -> ExportedNetwork:
+def exported_network(owner: str, fitted: Fitted, threshold: object, metric: str = "mse") -> ExportedNetwork:
     """Return what is to be exported; raise InvalidParameterError for a threshold that is no number."""
     weights = fitted.model.get_weights()
     layers = []
@@ -81,6 +82,7 @@ def exported_network(owner: str, fitted: Fitted, threshold: object) -> ExportedN
         tuple(layers[code_layers:]),
         fitted.model.scaler(),
         _checked_threshold(owner, threshold),
+        metric,
     )
 
 

@@ -111,8 +111,11 @@ def _scaled_back(graph: "Graph", network: ExportedNetwork, y: str) -> str:
 
 def _score(graph: "Graph", network: ExportedNetwork, x: str, y: str) -> None:
     difference = graph.node("Sub", y, x)
-    squares = graph.node("Mul", difference, difference)
-    score = graph.node("Neg", graph.node("ReduceMean", squares, axes=[1], keepdims=0))
+    if network.metric == "mse":
+        errors = graph.node("Mul", difference, difference)
+    else:
+        errors = graph.node("Abs", difference)
+    score = graph.node("Neg", graph.node("ReduceMean", errors, axes=[1], keepdims=0))
     graph.output("scores", score)
     if network.threshold is not None:
         threshold = graph.constant("threshold", network.threshold)

@@ -1,7 +1,7 @@
 """What fitted estimators become elsewhere: a header of C, a graph of ONNX. How, stands in a module each."""
 
 import os
-from typing import Literal
+from typing import Any, Literal
 
 from diabolo._base import Estimator
 
@@ -82,3 +82,55 @@ class Exportable(Estimator):
 
         owner = type(self).__name__
         write_onnx(owner, exported_network(owner, self._require_fitted(), threshold), path, part)
+
+
+class ExportableDetector(Estimator):
+    """The same for outlier detectors, whose score has a metric and which have a threshold of their own."""
+
+    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Write the detector as one C99 header: as `AutoEncoder.to_c`, with its score and its threshold.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The header; its name must end in ".h".
+        name : str, optional
+            What the names of functions and, in capitals, macros begin with. By default the file's name.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            The path does not end in ".h", or `name` is no identifier.
+        OSError
+            What the operating system says; an old file is as it was.
+        """
+        from diabolo._export_c import write_c
+
+        write_c(type(self).__name__, self._exported(), path, name)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the detector as a graph of ONNX, "X" to "scores" and "is_outlier": as `AutoEncoder.to_onnx`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The usual suffix is ".onnx".
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        OSError
+            What the operating system says; an old file is as it was.
+        """
+        from diabolo._export_onnx import write_onnx
+
+        write_onnx(type(self).__name__, self._exported(), path, "scores")
+
+    def _exported(self) -> Any:
+        from diabolo._export_network import exported_network
+
+        fitted: Any = self._require_fitted()
+        return exported_network(type(self).__name__, fitted, fitted.offset, fitted.metric)

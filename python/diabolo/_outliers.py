@@ -13,6 +13,7 @@ import numpy.typing as npt
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._exportable import ExportableDetector
 from diabolo._fitted import Fitted
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._network_estimator import NetworkEstimator
@@ -106,7 +107,7 @@ def default_autoencoder(features: int, random_state: int | None = None) -> AutoE
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class ReconstructionOutlierDetector(HtmlRepr):
+class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr):
     """An outlier detector: rows that an autoencoder reconstructs badly are unlike those it was trained on.
 
     A copy of `autoencoder` is trained on the central part of the rows, so that outliers among them do not

@@ -29,13 +29,14 @@ int run(const char* path) {
   const auto rows = diabolo::Rows::from_array(table.data(), diabolo::ElementType::float32, count, features,
                                               features * static_cast<Index>(sizeof(float)), sizeof(float));
 
-  const diabolo::Inference inference(network, model.parameters(), model.scaler(), 2, nullptr);
+  const diabolo::Inference inference(model, 2);
   std::vector<float> codes(static_cast<std::size_t>(count * components));
   std::vector<float> restored(static_cast<std::size_t>(count * features));
   std::vector<float> errors(static_cast<std::size_t>(count));
-  if (!inference.encode(rows, {codes.data(), count, components, components}) ||
-      !inference.reconstruct(rows, {restored.data(), count, features, features}) ||
-      !inference.row_errors(rows, diabolo::kernels::Loss::mse, errors.data())) {
+  constexpr auto completed = diabolo::PassOutcome::completed;
+  if (inference.encode(rows, {codes.data(), count, components, components}) != completed ||
+      inference.reconstruct(rows, {restored.data(), count, features, features}) != completed ||
+      inference.row_errors(rows, diabolo::kernels::Loss::mse, errors.data()) != completed) {
     return 1;
   }
   write(codes);
