@@ -450,3 +450,23 @@ def test_resuming(X: Any, capsys: Any) -> None:
     capsys.readouterr()
     assert main(["fit", "x.csv", "-o", "m", *options, "--resume-from", "run", "--epochs", "5"]) == 2
     assert "epochs must be 4, as in the checkpoint run. Got 5." in capsys.readouterr().err
+
+
+def test_detectors(X: Any, capsys: Any) -> None:
+    write("x.npy", X)
+    detector = diabolo.ReconstructionOutlierDetector(diabolo.AutoEncoder(2, epochs=2, random_state=0)).fit(X)
+    detector.save("d")
+    assert main(["score", "d", "x.npy", "-o", "scores.npy"]) == 0
+    np.testing.assert_array_equal(np.load("scores.npy")[:, 0], detector.score_samples(X))
+    assert main(["info", "d"]) == 0
+    assert "ReconstructionOutlierDetector(" in capsys.readouterr().out
+    assert main(["info", "d", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["class"] == "ReconstructionOutlierDetector"
+    for output in ("d.h", "d.onnx"):
+        assert main(["export", "d", "-o", output]) == 0
+        assert main(["export", "d", "-o", output, "--threshold", "-1"]) == 2
+        assert "which has its own score and threshold" in capsys.readouterr().err
+    for arguments in (["transform", "d", "x.npy"], ["reconstruct", "d", "x.npy"]):
+        assert main(arguments) == 2
+        assert "d: it holds a ReconstructionOutlierDetector: `score` is for it" in capsys.readouterr().err
+    assert main(["score", "d", "x.npy", "--per-feature"]) == 2

@@ -3,11 +3,14 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import diabolo
+from diabolo._base import Estimator
 from diabolo._cli_data import add_data_options, read_rows
+from diabolo._cli_errors import CommandError
 from diabolo._cli_output import add_output_option, check_output, write_table
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._types import AnyArray
@@ -22,7 +25,7 @@ class Apply:
         self,
         name: str,
         summary: str,
-        table: Callable[[NetworkEstimator, object, argparse.Namespace], Columns],
+        table: Callable[[Any, object, argparse.Namespace], Columns],
     ) -> None:
         self.SUMMARY = summary
         self.EXAMPLES = (
@@ -44,6 +47,8 @@ class Apply:
     def run(self, arguments: argparse.Namespace) -> int:
         check_output(arguments.output)
         estimator = diabolo.load(arguments.model)
+        if not (isinstance(estimator, NetworkEstimator) or self.table is _scores):
+            raise CommandError(f"{arguments.model}: it holds a {type(estimator).__name__}: `score` is for it")
         table, names = self.table(estimator, read_rows(arguments.data, arguments), arguments)
         write_table(table, names, arguments.output)
         return 0
@@ -58,13 +63,15 @@ def _reconstructions(estimator: NetworkEstimator, rows: object, _: argparse.Name
     return estimator.reconstruct(rows), _feature_names(estimator)
 
 
-def _scores(estimator: NetworkEstimator, rows: object, arguments: argparse.Namespace) -> Columns:
+def _scores(estimator: Any, rows: object, arguments: argparse.Namespace) -> Columns:
     if arguments.per_feature:
+        if not isinstance(estimator, NetworkEstimator):
+            raise CommandError(f"--per-feature means nothing for a {type(estimator).__name__}")
         return estimator.reconstruction_error(rows, per_feature=True), _feature_names(estimator)
     return np.asarray(estimator.score_samples(rows))[:, None], ["score"]
 
 
-def _feature_names(estimator: NetworkEstimator) -> Sequence[str]:
+def _feature_names(estimator: Estimator) -> Sequence[str]:
     names = estimator._require_fitted().fitting.feature_names
     return names or [f"x{number}" for number in range(estimator.n_features_in_)]
 

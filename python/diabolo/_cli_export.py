@@ -7,6 +7,7 @@ import diabolo
 from diabolo._cli_errors import CommandError
 from diabolo._cli_output import check_output
 from diabolo._export_onnx import PARTS
+from diabolo._network_estimator import NetworkEstimator
 
 SUMMARY = "write a model as a header of C or a graph of ONNX"
 EXAMPLES = """\
@@ -37,9 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, misplaced) is not None:
         raise CommandError(f"--{misplaced} means nothing for a {arguments.output.suffix} file")
     estimator = diabolo.load(arguments.model)
-    if is_c:
-        estimator.to_c(arguments.output, name=arguments.name, threshold=arguments.threshold)
-    else:
-        options = {} if arguments.part is None else {"part": arguments.part}
-        estimator.to_onnx(arguments.output, threshold=arguments.threshold, **options)
+    names = ["threshold", "name" if is_c else "part"]
+    options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    for name in options:
+        if name != "name" and not isinstance(estimator, NetworkEstimator):
+            kind = type(estimator).__name__
+            raise CommandError(f"--{name} means nothing for a {kind}, which has its own score and threshold")
+    (estimator.to_c if is_c else estimator.to_onnx)(arguments.output, **options)
     return 0

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import diabolo
-from diabolo._network_estimator import NetworkEstimator
+from diabolo._base import Estimator
 
 SUMMARY = "show what a model file holds"
 EXAMPLES = """\
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     fitted = estimator._require_fitted()
     layers = ", ".join(f"{layer.name} {layer.activation}" for layer in fitted.architecture.layers)
-    weights = sum(weight.size for weight in estimator.get_weights().values())
+    weights = sum(weight.size for weight in fitted.model.get_weights().values())
     names = fitted.fitting.feature_names
     last = {name: values[-1] for name, values in estimator.history_.items() if values and name != "seconds"}
     lines = {
@@ -48,19 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def shape_of(estimator: NetworkEstimator) -> str:
+def shape_of(estimator: Estimator) -> str:
     """Return a fitted estimator's kind and widths: "AutoEncoder 64-8-64"."""
     layers = estimator._require_fitted().architecture.layers
     widths = (layers[0].inputs, *(layer.outputs for layer in layers))
     return f"{type(estimator).__name__} {'-'.join(map(str, widths))}"
 
 
-def _facts(estimator: NetworkEstimator) -> dict[str, object]:
+def _facts(estimator: Estimator) -> dict[str, object]:
     fitted = estimator._require_fitted()
     return {
         "class": type(estimator).__name__,
         "layers": [layer._asdict() for layer in fitted.architecture.layers],
-        "weights": {name: list(weight.shape) for name, weight in estimator.get_weights().items()},
+        "weights": {name: list(weight.shape) for name, weight in fitted.model.get_weights().items()},
         "parameters": {name: _plain(value) for name, value in estimator.get_params().items()},
         "scaling": fitted.fitting.scale,
         "feature_names": fitted.fitting.feature_names,
