@@ -108,7 +108,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         return checkpoint_from(
             path,
             contents.get("class", str),
-            {name: _decoded(value) for name, value in contents.get("parameters", dict).items()},
+            {name: _decoded(value, {}) for name, value in contents.get("parameters", dict).items()},
             fitted.model.get_weights(),
             fitted.model.scaler(),
             fitted.fitting.history,
