@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import CASES, PRECISIONS, Case
+from data import Array
 from environment import ISAS, environment
 from machine import load_note, machine_facts
 from peers import LIBRARIES, Task
@@ -25,6 +26,7 @@ from report import training_lines, write_report
 from turns import (
     FEWEST_EPOCHS,
     Comparison,
+    Forms,
     Result,
     busy_neighbour,
     measure_inference,
@@ -41,9 +43,9 @@ WITHOUT_SCALING = (
 )  # too slow for so many points, and their curves are torch's and JAX's
 
 # One thing varies, the others stay those of case a; the last of each list is left out on fewer rows.
-SCALING_ROWS = (1024, 8192, 65536, 262144)
-SCALING_BATCHES = (32, 128, 1024, 4096)
-SCALING_WIDTHS = (16, 256, 1024)
+SCALING_ROWS = (1024, 16384, 131072)
+SCALING_BATCHES = (32, 256, 4096)
+SCALING_WIDTHS = (16, 128, 1024)
 SCALING_BASE = "a"
 
 
@@ -93,7 +95,7 @@ def tasks_of(case: Case, threads: int, libraries: list[str], options: argparse.N
         (library, precision)
         for library in libraries
         for precision in options.precision
-        if library == "diabolo" or PRECISIONS[precision] == precision
+        if (library == "diabolo" or PRECISIONS[precision] == precision) and precision in case.targets
     ]
     return [
         (library, Task(case.widths, case.batch_size, threads, precision, options.isa))
@@ -107,6 +109,8 @@ class Run:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.skipped: dict[str, str] = {}
+        self.formless: set[tuple[str, str]] = set()
+        self.expected: dict[str, Array] = {}  # losses, by case
         self.facts: dict[str, dict[str, str]] = {}
         self.results: list[Result] = []
         self.scaling: list[dict[str, Any]] = []
@@ -118,10 +122,12 @@ class Run:
         options, case = self.options, CASES[name]
         tasks = tasks_of(case, threads, ["diabolo", *options.peers], options)
         rows = case_rows(case, options)
-        comparison = Comparison(self.skipped, options.jobs)
+        comparison = Comparison(self.skipped, self.formless, options.jobs)
         try:
-            expected = reference_losses(tasks[0][1], rows, options.data)
-            comparison.open(name, tasks, rows, options.data, expected)
+            if name not in self.expected:
+                self.expected[name] = reference_losses(tasks[0][1], rows, options.data)
+            # Of many forms, those that lead on one number of threads lead on others: two go on.
+            comparison.open(name, tasks, rows, options.data, self.expected[name], self.best_forms(name, 2))
             self.progress(f"case {name}, {threads} threads: ready")
             if "training" in options.parts:
                 take_turns(comparison.sides, options.seconds)
@@ -136,6 +142,14 @@ class Run:
         self.facts |= comparison.facts
         self.results += [side.result for side in comparison.sides]
 
+    def best_forms(self, case: str, count: int) -> Forms:
+        """Return each side's fastest forms in the case's latest comparison; none if there was none."""
+        return {
+            (result.library, result.precision): sorted(result.trials, key=result.trials.__getitem__)[:count]
+            for result in self.results
+            if result.case == case and result.trials
+        }
+
     def progress(self, what: str) -> None:
         print(f"[{time.time() - self.started:6.0f} s] {what}", file=sys.stderr, flush=True)
 
@@ -143,7 +157,7 @@ class Run:
         """Measure how the time of a row depends on rows, batch and width, for the fast peers."""
         base = CASES[SCALING_BASE]
         rows = case_rows(base, self.options)
-        points = [("rows", r, base._replace(rows=r)) for r in SCALING_ROWS if r <= 4 * rows]
+        points = [("rows", r, base._replace(rows=r)) for r in SCALING_ROWS if r <= (self.options.rows or r)]
         points += [
             ("batch", b, base._replace(batch_size=b, rows=max(rows // 2, b) // b * b))
             for b in SCALING_BATCHES
@@ -153,11 +167,7 @@ class Run:
             for w in SCALING_WIDTHS
         ]
         libraries = ["diabolo", *(peer for peer in self.options.peers if peer not in WITHOUT_SCALING)]
-        forms = {
-            (r.library, r.precision): r.form
-            for r in self.results
-            if r.case == SCALING_BASE and r.threads == threads
-        }
+        forms = self.best_forms(SCALING_BASE, 1)
         for what, value, case in points:
             if case.rows < case.batch_size:
                 continue
@@ -166,7 +176,7 @@ class Run:
                 for library, task in tasks_of(case, threads, libraries, self.options)
                 if task.precision == "float32"
             ]
-            comparison = Comparison(self.skipped, self.options.jobs)
+            comparison = Comparison(self.skipped, self.formless, self.options.jobs)
             try:
                 expected = reference_losses(tasks[0][1], case.rows, self.options.data)
                 comparison.open(f"{what} {value}", tasks, case.rows, self.options.data, expected, forms)

@@ -21,7 +21,7 @@ import numpy as np
 from data import Array, load_rows
 from environment import environment
 from peers import Task
-from worker import CHECKED_BATCHES, CHECKED_EPOCHS, TRIAL_SECONDS
+from worker import CHECKED_BATCHES, CHECKED_EPOCHS
 
 WORKER = Path(__file__).resolve().parent / "worker.py"
 
@@ -30,6 +30,7 @@ WORKER = Path(__file__).resolve().parent / "worker.py"
 SECONDS_BETWEEN_TURNS = 0.1
 TURN_SECONDS = 0.4  # or one epoch, whichever is longer
 FEWEST_EPOCHS = 3
+TRIAL_SECONDS = 0.2  # of a form, when there are several
 
 # Relative, of an epoch's loss. Rounding differs, and Adam's first steps make much of small gradients;
 # bfloat16 has 8 bits.
@@ -160,7 +161,7 @@ def open_side(
     data: Path | None,
     expected: Array,
     *,
-    only: str | None = None,
+    only: Sequence[str] | None = None,
     first_form_only: bool = False,
 ) -> Side | None:
     """Start a process, check its work, and choose its fastest form; None if it has none of this precision."""
@@ -179,7 +180,7 @@ def open_side(
             differs=hello["differs"],
             disagreement=None,
         )
-        forms = [form for form in hello["forms"] if only is None or form == only]
+        forms = [form for form in hello["forms"] if only is None or form in only]
         if first_form_only:
             forms = forms[:1]
         for form in forms:
@@ -203,13 +204,14 @@ def open_side(
 def choose_form(side: Side) -> None:
     """Try all forms on all rows, alone, and keep the fastest."""
     result, worker = side.result, side.worker
-    for form in side.forms:
-        answer = worker.ask("start", form=form, seconds=TRIAL_SECONDS if len(side.forms) > 1 else 0.0)
-        result.trials[form] = min(answer["seconds"])
-    result.form = min(result.trials, key=result.trials.__getitem__)
     if len(side.forms) > 1:
-        worker.ask("keep", form=result.form)
-        worker.ask("start", form=result.form, seconds=0.0)
+        for form in side.forms:
+            worker.ask("start", form=form)
+            trial = worker.ask("turn", form=form, seconds=TRIAL_SECONDS, epochs=100)
+            result.trials[form] = min(trial["seconds"])
+        worker.ask("keep", form=min(result.trials, key=result.trials.__getitem__))
+    result.form = min(result.trials, key=result.trials.__getitem__, default=side.forms[0])
+    worker.ask("start", form=result.form)
 
 
 def take_turns(sides: Sequence[Side], seconds: float, *, neighbour: bool = False) -> None:
@@ -260,11 +262,15 @@ def busy_neighbour() -> Iterator[None]:
         process.wait()
 
 
+Forms = dict[tuple[str, str], list[str]]  # by library and precision
+
+
 class Comparison:
     """All sides of one case on one number of threads, while their processes live."""
 
-    def __init__(self, skipped: dict[str, str], jobs: int) -> None:
+    def __init__(self, skipped: dict[str, str], formless: set[tuple[str, str]], jobs: int) -> None:
         self.skipped = skipped  # by library: why
+        self.formless = formless  # (library, precision) that there is no use in starting again
         self.jobs = jobs  # sides that start and compile at the same time
         self.sides: list[Side] = []
         self.facts: dict[str, dict[str, str]] = {}
@@ -276,20 +282,27 @@ class Comparison:
         rows: int,
         data: Path | None,
         expected: Array,
-        forms: dict[tuple[str, str], str] | None = None,
+        forms: Forms | None = None,
     ) -> None:
-        """Start the sides; `forms` names, for (library, precision), the only form to look at."""
+        """Start the sides; `forms` has, for (library, precision), the only forms to look at."""
 
         def start(job: tuple[str, Task]) -> Side | None:
             library, task = job
             only = (forms or {}).get((library, task.precision))
             try:
-                return open_side(case, library, task, rows, data, expected, only=only)
+                side = open_side(case, library, task, rows, data, expected, only=only)
+                if side is None:
+                    self.formless.add((library, task.precision))
+                return side
             except (Missing, DifferentWorkError, RuntimeError) as error:
                 self._skip(library, task.precision, error)
                 return None
 
-        jobs = [job for job in tasks if job[0] not in self.skipped]
+        jobs = [
+            (library, task)
+            for library, task in tasks
+            if library not in self.skipped and (library, task.precision) not in self.formless
+        ]
         with ThreadPoolExecutor(self.jobs) as pool:
             started = list(pool.map(start, jobs))
         self.sides = [side for side in started if side is not None]

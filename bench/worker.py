@@ -23,7 +23,6 @@ Answer = dict[str, Any]
 
 CHECKED_BATCHES = 6
 CHECKED_EPOCHS = 5
-TRIAL_SECONDS = 0.2  # of a form, when there are several
 INFERENCE_CHUNK_SECONDS = 0.01  # calls between two looks at the clock: a look costs as much as a tiny call
 
 
@@ -51,12 +50,12 @@ class Session:
         trainer.start(self.X[: CHECKED_BATCHES * self.task.batch_size], shuffle=False)
         return {"losses": [trainer.epoch() for _ in range(CHECKED_EPOCHS)]}
 
-    def start(self, form: str, seconds: float) -> Answer:
-        """Begin training on all rows: one epoch that is not counted, then a trial of at least `seconds`."""
+    def start(self, form: str) -> Answer:
+        """Begin training on all rows, with one epoch that is not counted."""
         trainer = self.trainers[form]
         trainer.start(self.X, shuffle=True)
         trainer.epoch()
-        return self.turn(form, seconds, 100)
+        return {}
 
     def keep(self, form: str) -> Answer:
         """Forget all forms but one."""
