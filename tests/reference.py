@@ -371,9 +371,17 @@ def forward(
 
 # With n = rows features, p the prediction the loss reads: L = sum l(p, t) / n and dL/dp = l'(p, t) / n.
 def reconstruction(
-    last: Layer, trace: Trace, target: Array, loss: str, branch: Array | None
+    last: Layer,
+    trace: Trace,
+    target: Array,
+    loss: str,
+    branch: Array | None,
+    element_weights: ArrayLike = 1.0,
 ) -> tuple[Any, Array]:
-    """Return the mean loss, and its gradient in y (in z where the loss reads the pre-activation)."""
+    """Return the mean loss, and its gradient in y (in z where the loss reads the pre-activation).
+
+    Each element's loss counts `element_weights` times, and the mean is over all elements.
+    """
     terms = LOSSES[loss]
     if terms.reads_pre_activation and last.activation != "sigmoid":
         raise ValueError(f"{loss} needs a sigmoid output layer. Got {last.activation!r}.")
@@ -384,8 +392,8 @@ def reconstruction(
         branch = terms.branch_of(prediction, target)
     if branch is not None:
         branch = widen(branch)
-    value = np.mean(terms.value(prediction, target, branch))
-    return value, terms.derivative(prediction, target, branch) / target.size
+    value = np.mean(element_weights * terms.value(prediction, target, branch))
+    return value, element_weights * terms.derivative(prediction, target, branch) / target.size
 
 
 # P = l1 sum |w| + l2 sum w^2 over all w of all stored kernels, a shared one once
@@ -414,6 +422,7 @@ def loss_and_gradients(
     l1: float = 0.0,
     l2: float = 0.0,
     branches: Branches | None = None,
+    element_weights: ArrayLike = 1.0,
 ) -> Result:
     """Return the loss of one batch and its gradient in every weight.
 
@@ -431,6 +440,8 @@ def loss_and_gradients(
         Coefficients of the penalty l1 sum |w| + l2 sum w^2 over the kernels.
     branches : Branches or None
         Branches to take instead of those the float64 numbers would.
+    element_weights : array broadcastable to the target's shape
+        How often each element's loss counts.
 
     Returns
     -------
@@ -440,7 +451,7 @@ def loss_and_gradients(
     branches = branches or Branches()
     weights = {name: widen(w) for name, w in weights.items()}
     trace = forward(layers, weights, x, branches)
-    value, dy = reconstruction(layers[-1], trace, widen(target), loss, branches.loss)
+    value, dy = reconstruction(layers[-1], trace, widen(target), loss, branches.loss, element_weights)
 
     gradients = {name: np.zeros_like(w) for name, w in weights.items()}
     for layer in reversed(layers):

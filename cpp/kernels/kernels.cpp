@@ -2,6 +2,7 @@
 // symbol: a shared inline function, kept by the linker in its AVX-512 form, would kill older machines.
 #include "kernels/kernels.h"
 
+#include "kernels/corruption.h"
 #include "kernels/epilogue.h"
 #include "kernels/evaluate.h"
 #include "kernels/gemm.h"
@@ -192,6 +193,9 @@ const KernelTable table = {
     .vector_gradient = vector_gradient,
     .stored_update = stored_update,
     .transpose_panels = transpose_panels,
+    .chain_rule = chain_rows,
+    .corrupt = corrupt,
+    .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,
 };

@@ -56,15 +56,29 @@ struct Panels {
   [[nodiscard]] Index count() const { return (outputs + width - 1) / width; }
 };
 
+/// Which random numbers a matrix (rows, columns) of noise is made of: the words of Philox4x32-10
+/// (base/random.h) with key `seed` and counter (block, step, stream). Element (r, c) has word c mod 64 / 16
+/// of block
+///   ((first_row + r) * ceil(columns / 64) + c / 64) * 16 + c mod 16,
+/// so that neighbouring columns are neighbouring lanes on every instruction set. The upper 24 bits of a word
+/// are a number n;  (n + 1/2) / 2^24 is uniform in (0, 1), its normal quantile a normal deviate.
+struct NoiseSource {
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;
+  std::uint32_t step = 0;
+  Index first_row = 0;  // of the noise, for row 0 of the matrix
+};
+
 /// The loss of the last layer, taken while its tile is at hand. `delta` receives the gradient of
 /// scale * sum over features of the loss, at the pre-activation.
 struct LossEpilogue {
   Loss loss = Loss::mse;
-  MatrixView<const float> target;  // (rows, outputs)
-  float scale = 1.0f;              // of the gradient: 1 / (rows of the batch * features)
-  float* lanes = nullptr;          // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
-  MatrixView<float> delta;         // (rows, outputs); data null: no gradient wanted
-  MatrixView<float> slope_terms;   // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  MatrixView<const float> target;   // (rows, outputs)
+  MatrixView<const float> weights;  // (rows, outputs): factors of the elements' losses; data null: all 1
+  float scale = 1.0f;               // of the gradient: 1 / (rows of the batch * features)
+  float* lanes = nullptr;           // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
+  MatrixView<float> delta;          // (rows, outputs); data null: no gradient wanted
+  MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
 };
 
 /// y = f(x W + b) over all rows and the panels [first, last).
@@ -197,6 +211,30 @@ struct StoredUpdate {
   const UpdateRule* rule = nullptr;
 };
 
+/// dL/dz = dL/dy f'(z) for all rows of a gradient that no product has just made.
+struct ChainRule {
+  MatrixView<const float> gradient;  // (rows, units): dL/dy
+  ActivationGradient below;
+};
+
+enum class CorruptionKind : std::uint8_t { gaussian, masking, salt_and_pepper };
+
+/// y = x with noise:
+///   gaussian         x + scale * normal
+///   masking          0 where n < threshold, n the noise's 24 bits
+///   salt_and_pepper  0 or 1, by the lowest bit of the noise's word, where n < threshold
+struct Corrupt {
+  CorruptionKind kind = CorruptionKind::gaussian;
+  NoiseSource noise;
+  float scale = 0.0f;
+  std::int32_t threshold = 0;  // fraction * 2^24
+  MatrixView<const float> x;   // (rows, features)
+  MatrixView<float> y;         // (rows, features)
+  MatrixView<float> weights;   // (rows, features) or null: the factors that follow
+  float corrupted_weight = 1.0f;
+  float clean_weight = 1.0f;
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -227,6 +265,9 @@ struct KernelTable {
   bool (*vector_gradient)(const VectorGradient&);
   bool (*stored_update)(const StoredUpdate&);
   void (*transpose_panels)(const Panels& from, float* to, Index to_width);
+  void (*chain_rule)(const ChainRule&);
+  void (*corrupt)(const Corrupt&);
+  void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);
 };

@@ -27,11 +27,14 @@ void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const 
 
 }  // namespace
 
-Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool below)
+Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
+             bool trainable_below)
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
       tied_(!spec.tied_to.empty()) {
+  require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
+  require(plan.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
   if (tied_) {
     kernel_ = plan.find(spec.tied_to + ".kernel");
     require(kernel_ >= 0, spec.name + " is tied to " + spec.tied_to + ", which is not a layer below it.");
@@ -39,7 +42,7 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
             spec.name + " is tied to " + spec.tied_to + ", whose shape is not its mirror image.");
     plan.use_transposed_in_forward(kernel_);
   } else {
-    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, below);
+    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, trainable_below);
   }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
@@ -105,10 +108,7 @@ void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range 
   kernels::DenseInputGradient g;
   g.delta = constant(rows_of(buffers.delta, rows));
   g.transposed = backward_panels(pass.parameters);
-  g.below = below;
-  g.below.kept = rows_of(below.kept, rows);
-  g.below.delta = rows_of(below.delta, rows);
-  g.below.slope_terms = rows_of(below.slope_terms, rows);
+  g.below = rows_of(below, rows);
   in_pieces(pass.worker, g.transposed, rows.size(), [&](Range panels) {
     g.panels = panels;
     pass.kernels.dense_input_gradient(g);
@@ -125,6 +125,10 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   }
   list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
+}
+
+double Dense::forward_cost() const {
+  return 2.0 * static_cast<double>(inputs_) * static_cast<double>(outputs_);
 }
 
 }  // namespace diabolo

@@ -17,8 +17,9 @@ struct DenseSpec {
 
 class Dense final : public Layer {
  public:
-  /// Declares its parameters in `plan`. `below` says whether another layer stands below this one.
-  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool below);
+  /// Declares its parameters in `plan`. `trainable_below` says whether a layer below
+  /// this one wants the gradient at its input.
+  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool trainable_below);
 
   [[nodiscard]] Index inputs() const override { return inputs_; }
   [[nodiscard]] Index outputs() const override { return outputs_; }
@@ -30,6 +31,7 @@ class Dense final : public Layer {
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
+  [[nodiscard]] double forward_cost() const override;
 
  private:
   [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;

@@ -17,7 +17,10 @@ constexpr float kInitialSlope = 0.25f;
 bool initialize(const Network& network, std::uint64_t seed, Parameters& parameters, int threads,
                 PollHook* hook) {
   std::vector<float> values;
-  for (const DenseSpec& spec : network.specs()) {
+  for (const LayerSpec& layer : network.specs()) {
+    const auto* dense = std::get_if<DenseSpec>(&layer);
+    if (dense == nullptr) continue;
+    const DenseSpec& spec = *dense;
     const int kernel = parameters.find(spec.name + ".kernel");
     if (kernel >= 0) {
       const KernelSeed place{seed, kernel, spec.inputs, spec.outputs};
@@ -33,7 +36,7 @@ bool initialize(const Network& network, std::uint64_t seed, Parameters& paramete
   return true;
 }
 
-Model::Model(const std::vector<DenseSpec>& specs, Index code_layers)
+Model::Model(const std::vector<LayerSpec>& specs, Index code_layers)
     : network_(std::make_shared<const Network>(kernels::select_table(), specs, code_layers)),
       parameters_(network_->kernels(), network_->parameter_plan(), Purpose::inference) {}
 

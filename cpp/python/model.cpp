@@ -1,4 +1,4 @@
-// Layers, models and what they compute of rows.
+// Models and what they compute of rows.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -56,21 +56,8 @@ FloatArray infer(const Model& model, const PyRows& rows, Index cols, int threads
 }  // namespace
 
 void define_model(py::module_& m) {
-  py::class_<DenseSpec>(m, "Dense")
-      .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
-                       std::string initializer, std::string tied_to) {
-             return DenseSpec{std::move(name),
-                              inputs,
-                              outputs,
-                              value_of(kActivations, activation),
-                              std::move(initializer),
-                              std::move(tied_to)};
-           }),
-           py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
-           py::arg("initializer"), py::arg("tied_to") = "");
-
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
-      .def(py::init([](const std::vector<DenseSpec>& layers, Index code_layers, std::uint64_t seed,
+      .def(py::init([](const std::vector<LayerSpec>& layers, Index code_layers, std::uint64_t seed,
                        int threads) {
              PythonHook hook;
              return without_gil(hook, [&](PollHook* h) -> std::shared_ptr<Model> {
@@ -80,7 +67,7 @@ void define_model(py::module_& m) {
            }),
            py::arg("layers"), py::arg("code_layers"), py::arg("seed"), py::arg("threads") = 1)
       .def_static("planned_bytes",
-                  [](const std::vector<DenseSpec>& layers) {
+                  [](const std::vector<LayerSpec>& layers) {
                     return Model::planned_bytes(Network(kernels::select_table(), layers, 1));
                   })
       .def("set_scaler",

@@ -33,6 +33,11 @@ constexpr Named<kernels::Loss> kLosses[] = {{"mse", kernels::Loss::mse},
                                             {"huber", kernels::Loss::huber},
                                             {"binary_crossentropy", kernels::Loss::binary_crossentropy}};
 
+constexpr Named<kernels::CorruptionKind> kCorruptions[] = {
+    {"gaussian", kernels::CorruptionKind::gaussian},
+    {"masking", kernels::CorruptionKind::masking},
+    {"salt_and_pepper", kernels::CorruptionKind::salt_and_pepper}};
+
 constexpr Named<Shuffle> kShuffles[] = {
     {"rows", Shuffle::rows}, {"blocks", Shuffle::blocks}, {"none", Shuffle::none}};
 

@@ -135,7 +135,7 @@ void define_training(py::module_& m) {
            py::arg("seed"), py::arg("threads"))
       .def_static(
           "planned_bytes",
-          [](const std::vector<DenseSpec>& layers, Index rows, Index batch_size,
+          [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,
              const OptimizerSettings& rule, bool clip, int threads) {
             TrainingSettings settings;
             settings.batch_size = batch_size;

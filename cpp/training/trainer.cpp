@@ -59,6 +59,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
       workspace_(plan_),
       buffers_(network_.lay_out(booking_, workspace_)),
+      target_(buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_numbers_(2 * slab_rows_),
@@ -133,6 +134,7 @@ Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size) co
   Slab slab;
   slab.rows = std::min(slab_rows_, batch_end - position);
   slab.batch_rows = batch_end - batch_begin;
+  slab.first_row = position - batch_begin;
   slab.first = position == batch_begin;
   slab.last = position + slab.rows == batch_end;
   return slab;
@@ -144,10 +146,10 @@ void Trainer::run_steps(Worker& worker) {
   for (Index position = 0; position < train_.count(); slot = 1 - slot) {
     Slab slab = slab_at(position, train_.count(), settings_.batch_size);
     slab.slot = slot;
+    const std::int64_t step = position / settings_.batch_size;
+    slab.step = epoch_ * steps_per_epoch_ + step;
     if (slab.first) {
-      const std::int64_t step = position / settings_.batch_size;
-      rules =
-          rules_at(settings_.optimizer, epoch_ * steps_per_epoch_ + step, steps_per_epoch_, settings_.epochs);
+      rules = rules_at(settings_.optimizer, slab.step, steps_per_epoch_, settings_.epochs);
       if (worker.is_caller()) step_ = step;
     }
     if (!train_slab(worker, slab, position, rules)) return;
@@ -176,7 +178,9 @@ bool Trainer::train_slab(Worker& worker, const Slab& slab, Index position, const
 void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const Range mine = worker.share(slab.rows);
   if (mine.size() == 0) return;
-  const Pass pass{network_.kernels(), parameters_, worker};
+  const StepContext step{{settings_.seed, RandomStream::training_noise, slab.step, slab.first_row},
+                         slab.batch_rows};
+  const Pass pass{network_.kernels(), parameters_, worker, &step};
   rows.gather(row_numbers_.data() + slab.slot * slab_rows_ + mine.begin, mine.size(), start_->scaler(),
               rows_of(buffers_.input, mine));
 
@@ -185,7 +189,8 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   std::fill_n(lanes_.row(mine.begin), mine.size() * kernels::kGroup, 0.0f);
   kernels::LossEpilogue loss;
   loss.loss = settings_.loss;
-  loss.target = constant(rows_of(buffers_.input, mine));
+  loss.target = constant(rows_of(target_, mine));
+  loss.weights = constant(rows_of(buffers_.element_weights, mine));
   loss.scale = static_cast<float>(1.0 / (static_cast<double>(slab.batch_rows) * features));
   loss.lanes = lanes_.row(mine.begin);
   loss.delta = rows_of(last.delta, mine);

@@ -87,7 +87,9 @@ class Trainer {
     Index batch_rows = 0;
     bool first = true;
     bool last = true;
-    int slot = 0;  // which half of row_numbers_
+    int slot = 0;           // which half of row_numbers_
+    Index first_row = 0;    // its position in the batch
+    std::int64_t step = 0;  // of the run
   };
 
   [[nodiscard]] Slab slab_at(Index position, Index total, Index batch_size) const;
@@ -121,6 +123,7 @@ class Trainer {
   const WorkspacePlan::Buffer lanes_booking_;
   Workspace workspace_;
   const NetworkBuffers buffers_;
+  const MatrixView<float> target_;    // (slab rows, features): the rows as they came in
   const MatrixView<float> lanes_;     // (slab rows, 16)
   AlignedBuffer<float> row_loss_;     // (slab rows)
   AlignedBuffer<Index> row_numbers_;  // (2, slab rows): of this slab, and of the next

@@ -11,6 +11,8 @@ import os
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._denoising import DenoisingAutoEncoder
+from diabolo._network_estimator import NetworkEstimator
 from diabolo._persistence import load_estimator
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
@@ -30,6 +32,7 @@ __all__ = [
     "AutoEncoder",
     "ConstantRate",
     "CosineDecay",
+    "DenoisingAutoEncoder",
     "ExponentialDecay",
     "InvalidDataError",
     "InvalidParameterError",
@@ -47,10 +50,10 @@ __all__ = [
 
 __version__ = _core.__version__
 
-_ESTIMATORS: dict[str, type[Estimator]] = {"AutoEncoder": AutoEncoder}
+_ESTIMATORS: dict[str, type[Estimator]] = {cls.__name__: cls for cls in (AutoEncoder, DenoisingAutoEncoder)}
 
 
-def load(path: str | os.PathLike[str]) -> AutoEncoder:
+def load(path: str | os.PathLike[str]) -> NetworkEstimator:
     """Read an estimator that its `save` wrote.
 
     Parameters
@@ -59,8 +62,8 @@ def load(path: str | os.PathLike[str]) -> AutoEncoder:
 
     Returns
     -------
-    AutoEncoder
-        Fitted, with the parameters it had.
+    estimator
+        Of the class that was saved: fitted, with the parameters it had.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> AutoEncoder:
         What the operating system says of the file.
     """
     estimator = load_estimator(path, _ESTIMATORS)
-    assert isinstance(estimator, AutoEncoder)
+    assert isinstance(estimator, NetworkEstimator)
     return estimator
 
 

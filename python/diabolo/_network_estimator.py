@@ -1,39 +1,68 @@
 """What every kind of autoencoder shares: fit, transform and back, errors, scores, weights, files.
 
-A kind adds its hyper-parameters, and what it hands to the core where it differs. The training itself is the
-core's.
+A kind adds its hyper-parameters and their rules, and what it hands to the core where it differs: the hooks at
+the end of the class. The training itself is the core's.
 """
 
 import os
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from diabolo import _core
-from diabolo._architecture import architecture
+from diabolo._architecture import Architecture, dense_architecture
 from diabolo._base import Estimator
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
-from diabolo._parameters import METRICS, RULES, check_validation, checked_parameters
+from diabolo._parameters import METRICS, RULES, check_combinations, check_validation, checked_parameters
 from diabolo._persistence import save_estimator
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._scaling import fit_scaler
 from diabolo._types import Float32Array
-from diabolo._validation import Choice, broken, checked
+from diabolo._validation import Choice, Rule, broken, checked
 from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
+from diabolo.optimizers import Optimizer
+from diabolo.schedules import Schedule
 
 
+# The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
+# one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
+@dataclass(kw_only=True, repr=False, eq=False)
 class NetworkEstimator(Estimator):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
-    # A hyper-parameter of every kind.
-    n_jobs: int | None
+    n_components: int = field(default=32, kw_only=False)
+    hidden_layer_sizes: Sequence[int] = ()
+    decoder_layer_sizes: Sequence[int] | None = None
+    activation: str = "relu"
+    initializer: str = "auto"
+    optimizer: str | Optimizer = "adam"
+    learning_rate: float = 1e-3
+    schedule: str | Schedule = "constant"
+    l1: float = 0.0
+    l2: float = 0.0
+    clip_norm: float | None = None
+    epochs: int = 50
+    batch_size: int = 256
+    shuffle: bool | Literal["blocks"] = True
+    validation_fraction: float = 0.0
+    early_stopping: bool = False
+    patience: int = 10
+    min_delta: float = 0.0
+    scale: Literal["standard", "minmax"] | None = None
+    # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
+    random_state: "int | np.random.Generator | np.random.RandomState | None" = None
+    n_jobs: int | None = None
+    verbose: int = 0
+
+    _own_rules: ClassVar[Mapping[str, Rule]] = {}
 
     # ---- Training ----
 
@@ -73,24 +102,26 @@ class NetworkEstimator(Estimator):
         After any other error the estimator is as it was before.
         """
         owner = type(self).__name__
-        p = checked_parameters(owner, self.get_params())
+        p = checked_parameters(owner, self.get_params(), {**RULES, **self._own_rules})
+        self._complete(owner, p)
+        check_combinations(owner, p)
         check_validation(owner, p, X_val is not None)
         threads = _thread_count(p.n_jobs)
         table = as_table(X, owner, "X")
-        plan = architecture(table.rows.features, p)
+        plan = self._architecture(table.rows.features, p)
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
         if validation_table is not None:
             check_features(validation_table, plan.features, table.feature_names)
         check_memory(owner, p, plan, table.rows.count, threads)
         for checked_table in filter(None, (table, validation_table)):
-            check_values(checked_table, unit_interval=_unit_interval(p.loss, p.scale), threads=threads)
+            check_values(checked_table, unit_interval=self._why_unit_interval(p), threads=threads)
 
         seed = seed_from(p.random_state)
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
         if validation_table is not None:
             validation_rows = validation_table.rows
         scaler = fit_scaler(p.scale, rows, threads)
-        model = _core.Model(plan.dense_layers(), plan.code_layers, seed, threads)
+        model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
         if scaler is not None:
             model.set_scaler(*scaler)
         run = TrainingRun(
@@ -316,6 +347,25 @@ class NetworkEstimator(Estimator):
         A `random_state` that is a generator is not saved; None is loaded in its place.
         """
         save_estimator(self, path)
+
+    # ---- What differs between the kinds ----
+
+    @classmethod
+    def _complete(cls, owner: str, parameters: Any) -> None:
+        """Check what a kind's own (checked) hyper-parameters demand of each other.
+
+        Adds those that the kind does not leave to its user but the network needs.
+        """
+
+    @classmethod
+    def _architecture(cls, features: int, parameters: Any) -> Architecture:
+        """Return the network of these (checked) hyper-parameters."""
+        return dense_architecture(features, parameters)
+
+    @classmethod
+    def _why_unit_interval(cls, parameters: Any) -> str | None:
+        """Return why the raw values of training rows must lie in [0, 1]; None if they need not."""
+        return _unit_interval(parameters.loss, parameters.scale)
 
     # ---- Shared steps ----
 
