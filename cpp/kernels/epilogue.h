@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/activations.h"
+#include "kernels/gaussian_loss.h"
 #include "kernels/losses.h"
 #include "kernels/tile_fma.h"
 
@@ -135,6 +136,10 @@ inline void finish_with_loss(const DenseForward& f, const float* tile, const Til
   switch (loss.loss) {
     case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, place, dy_tile); break;
     case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, place, dy_tile); break;
+    case Loss::gaussian:
+      gaussian_loss_of_tile(loss, y, place.width, place.row, place.rows, place.column, place.used,
+                            dy_tile.data, dy_tile.stride);
+      break;
     default: loss_of_tile(loss, HuberError{}, y_tile, place, dy_tile); break;
   }
   if (delta.data == nullptr) return;

@@ -43,7 +43,11 @@ inline constexpr float kLeakySlope = 0.01f;
          a == Activation::softplus;
 }
 
-enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy };
+/// gaussian is minus the logarithm of a density: its variance is a parameter of the last layer.
+enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy, gaussian };
+
+/// Log-variances are parameterised as s = 10 tanh(v / 10): e^s lies between 4.5e-5 and 2.2e4 whatever v.
+inline constexpr float kLogVarianceBound = 10.0f;
 
 /// A weight matrix W (inputs, outputs) in panels: [ceil(outputs / width)][inputs][width], zeros beyond
 /// `outputs`.
@@ -79,6 +83,8 @@ struct LossEpilogue {
   float* lanes = nullptr;           // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
   MatrixView<float> delta;          // (rows, outputs); data null: no gradient wanted
   MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
+  MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
 };
 
 /// y = f(x W + b) over all rows and the panels [first, last).
@@ -235,6 +241,34 @@ struct Corrupt {
   float clean_weight = 1.0f;
 };
 
+/// How far a Gaussian code is from N(0, 1):
+enum class Divergence : std::uint8_t {
+  exact,    // KL(N(m, e^s) || N(0, 1))
+  sampled,  // log N(z; m, e^s) - log N(z; 0, 1) of the sample z: what importance weights are made of
+};
+
+/// z = m + e^(s/2) noise, s = 10 tanh(v / 10) (Kingma & Welling 2014), and its divergence summed over units.
+struct GaussianSample {
+  NoiseSource noise;
+  Index units = 0;
+  MatrixView<const float> moments;  // (rows, 2 units): the means m, then v
+  MatrixView<float> z;              // (rows, units)
+  MatrixView<float> deviation;      // (rows, units): e^(s/2) noise; data null: not kept
+  MatrixView<float> divergence;     // (rows, 1)
+  Divergence divergence_kind = Divergence::exact;
+};
+
+/// Gradients in m and v, from that in z and divergence_scale * unit_factor * that of the exact divergence.
+struct GaussianGradient {
+  Index units = 0;
+  MatrixView<const float> moments;    // (rows, 2 units)
+  MatrixView<const float> deviation;  // (rows, units)
+  MatrixView<const float> dz;         // (rows, units)
+  float divergence_scale = 0.0f;
+  const float* unit_factor = nullptr;  // (units), padded; null: all 1
+  MatrixView<float> delta;             // (rows, 2 units)
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -267,6 +301,10 @@ struct KernelTable {
   void (*transpose_panels)(const Panels& from, float* to, Index to_width);
   void (*chain_rule)(const ChainRule&);
   void (*corrupt)(const Corrupt&);
+  void (*sample_gaussian)(const GaussianSample&);
+  void (*gaussian_gradient)(const GaussianGradient&);
+  void (*gaussian_divergences)(MatrixView<const float> moments, Index units, Index first, float* sums);
+  void (*gaussian_deviations)(MatrixView<const float> moments, MatrixView<float> out);
   void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);

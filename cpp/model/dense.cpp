@@ -2,6 +2,7 @@
 #include "model/dense.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -32,7 +33,8 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
-      tied_(!spec.tied_to.empty()) {
+      tied_(!spec.tied_to.empty()),
+      learns_variance_(spec.variance == OutputVariance::learned) {
   require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
   require(plan.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
   if (tied_) {
@@ -46,6 +48,12 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
   }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
+  if (spec.variance != OutputVariance::none) {
+    const double bound = static_cast<double>(kernels::kLogVarianceBound);
+    require(std::abs(std::log(spec.initial_variance)) < bound,
+            "the variance of outputs must lie between e^-10 and e^10.");
+    log_variance_ = plan.add_vector(spec.name + ".log_variance", outputs_);
+  }
 }
 
 LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const {
@@ -58,6 +66,7 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   }
   booking.delta = plan.book(rows, outputs_);
   if (slope_ >= 0) booking.slope_terms = plan.book(rows, outputs_);
+  if (learns_variance_) booking.variance_terms = plan.book(rows, outputs_);
   return booking;
 }
 
@@ -85,7 +94,14 @@ void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
   f.activation = activation_;
   f.preactivation = rows_of(buffers.preactivation, rows);
   f.y = rows_of(buffers.output, rows);
+  kernels::LossEpilogue with_variance;
   f.loss = loss;
+  if (loss != nullptr && log_variance_ >= 0) {
+    with_variance = *loss;
+    with_variance.log_variance = pass.parameters.weights(log_variance_);
+    with_variance.variance_terms = rows_of(buffers.variance_terms, rows);
+    f.loss = &with_variance;
+  }
   in_pieces(pass.worker, f.weights, rows.size(), [&](Range panels) {
     f.panels = panels;
     pass.kernels.dense_forward(f);
@@ -125,6 +141,7 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   }
   list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
+  if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));
 }
 
 double Dense::forward_cost() const {

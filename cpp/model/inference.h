@@ -3,9 +3,12 @@
 // stopped it.
 #pragma once
 
+#include <cstdint>
+
 #include "base/team.h"
 #include "data/rows.h"
 #include "model/model.h"
+#include "model/objective.h"
 
 namespace diabolo {
 
@@ -24,8 +27,24 @@ class Inference {
   /// out (rows, features), in the user's units
   [[nodiscard]] bool reconstruct(const Rows& rows, MatrixView<float> out) const;
 
-  /// out (rows): mean over features of the loss, in the network's units.
-  [[nodiscard]] bool row_errors(const Rows& rows, kernels::Loss loss, float* out) const;
+  /// out (rows): the objective of each row, in the network's units.
+  [[nodiscard]] bool row_errors(const Rows& rows, const Objective& objective, float* out) const;
+
+  /// The same of rows with the noise of codes as in training, and each row's penalties with their full
+  /// weights.
+  [[nodiscard]] bool row_losses(const Rows& rows, const Objective& objective, const NoiseOrigin& noise,
+                                float* reconstruction, double* penalty) const;
+
+  /// out (rows): of `samples` codes z of each row x, drawn from q(z | x), with the objective -log p(x | z),
+  ///   average     mean over samples of log p(x | z), minus KL(q || p(z)): the evidence lower bound
+  ///   importance  log of the mean of p(x | z) p(z) / q(z | x)  (Burda, Grosse & Salakhutdinov 2016)
+  /// The layer before the code must be a GaussianCode.
+  enum class Evidence : unsigned char { average, importance };
+  [[nodiscard]] bool evidence(const Rows& rows, const Objective& objective, Evidence kind, std::uint64_t seed,
+                              std::int64_t samples, double* out) const;
+
+  /// out (rows, code units): standard deviations of the codes of a variational autoencoder.
+  [[nodiscard]] bool code_deviations(const Rows& rows, MatrixView<float> out) const;
 
   /// out (rows, features): squared error, in the network's units.
   [[nodiscard]] bool feature_errors(const Rows& rows, MatrixView<float> out) const;
@@ -37,8 +56,8 @@ class Inference {
   /// Gathers piece after piece, runs `layers` and hands (buffers, rows in the buffers, first row) to
   /// `finish`.
   template <class Finish>
-  bool run(const Rows& rows, Range layers, const Scaler& scaler, const kernels::Loss* loss,
-           const Finish& finish) const;
+  bool run(const Rows& rows, Range layers, const Scaler& scaler, const Objective* objective,
+           const Finish& finish, const NoiseOrigin* noise = nullptr) const;
 
   [[nodiscard]] bool copy_output(const Rows& rows, Range layers, const Scaler& in, const Scaler& out_scaler,
                                  MatrixView<float> out) const;

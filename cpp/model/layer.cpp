@@ -22,4 +22,21 @@ kernels::ActivationGradient Layer::activation_gradient(const Parameters& /*param
 
 void Layer::list_gradients(const LayerBuffers& /*buffers*/, GradientList& /*list*/) const {}
 
+void Layer::batch_statistics(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*units*/,
+                             Index /*rows*/) const {}
+
+double Layer::slab_penalty(const StepContext& /*step*/, const LayerBuffers& /*buffers*/,
+                           Index /*rows*/) const {
+  return 0.0;
+}
+
+double Layer::row_penalty(const LayerBuffers& /*buffers*/, Index /*row*/) const { return 0.0; }
+
+double Layer::standing_penalty(const LayerBuffers& /*buffers*/) const { return 0.0; }
+
+void Layer::observe(const LayerBuffers& /*buffers*/, Range /*units*/, Index /*rows*/,
+                    double* /*tallies*/) const {}
+
+std::vector<Measure> Layer::measures(const double* /*tallies*/, Index /*rows*/) const { return {}; }
+
 }  // namespace diabolo

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/random.h"
 #include "base/team.h"
@@ -20,7 +21,11 @@ struct LayerBooking {
   WorkspacePlan::Buffer preactivation;    // (rows, outputs)
   WorkspacePlan::Buffer delta;            // (rows, outputs): dL/d pre-activation
   WorkspacePlan::Buffer slope_terms;      // (rows, outputs)
+  WorkspacePlan::Buffer variance_terms;   // (rows, outputs): dL/d log-variance
   WorkspacePlan::Buffer element_weights;  // (rows, outputs): factors of the elements' losses
+  WorkspacePlan::Buffer noise;            // (rows, outputs): what was added
+  WorkspacePlan::Buffer row_penalty;      // (rows, 1): without its weight
+  WorkspacePlan::Buffer unit_statistics;  // (a few, outputs): of the whole batch, or kept from step to step
   bool passes_input_on = false;           // its output is its input: nothing is booked for it
 };
 
@@ -31,7 +36,11 @@ struct LayerBuffers {
   MatrixView<float> preactivation;
   MatrixView<float> delta;
   MatrixView<float> slope_terms;
+  MatrixView<float> variance_terms;
   MatrixView<float> element_weights;
+  MatrixView<float> noise;
+  MatrixView<float> row_penalty;
+  MatrixView<float> unit_statistics;
 };
 
 /// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
@@ -49,6 +58,14 @@ struct NoiseOrigin {
 struct StepContext {
   NoiseOrigin noise;
   Index batch_rows = 1;
+  std::int64_t steps_per_epoch = 1;
+  kernels::Divergence divergence = kernels::Divergence::exact;
+};
+
+/// Something a layer reports of an epoch, beside the loss.
+struct Measure {
+  const char* name;
+  double value;
 };
 
 /// What a layer works with in a phase.
@@ -87,6 +104,26 @@ class Layer {
 
   /// Which products and column sums make up the gradients of its parameters, if it has any.
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;
+
+  // ---- Penalties and statistics, of the layers that have any ----
+
+  /// Whether forward needs something of all rows of the batch. Then the rows phase is split before it, a slab
+  /// is the whole batch, and batch_statistics comes first, for the units of each worker.
+  [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
+  virtual void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units, Index rows) const;
+
+  /// Whether it adds to the loss: of a slab of a training step, with the weight of that step; of one row of
+  /// an evaluation pass, with its full weight; and what holds for all rows, by what training knows by now.
+  [[nodiscard]] virtual bool has_penalty() const { return false; }
+  [[nodiscard]] virtual double slab_penalty(const StepContext& step, const LayerBuffers& buffers,
+                                            Index rows) const;
+  [[nodiscard]] virtual double row_penalty(const LayerBuffers& buffers, Index row) const;
+  [[nodiscard]] virtual double standing_penalty(const LayerBuffers& buffers) const;
+
+  /// What it adds up over the rows of an epoch (each worker for some units), and the measures made of it.
+  [[nodiscard]] virtual Index tallies() const { return 0; }
+  virtual void observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const;
+  [[nodiscard]] virtual std::vector<Measure> measures(const double* tallies, Index rows) const;
 
   /// Multiplications and additions of one row's forward pass.
   [[nodiscard]] virtual double forward_cost() const = 0;

@@ -16,6 +16,9 @@ struct Maker {
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
     return std::make_unique<Corruption>(spec, place.number);
   }
+  std::unique_ptr<Layer> operator()(const GaussianCodeSpec& spec) const {
+    return std::make_unique<GaussianCode>(spec, place.number);
+  }
 };
 
 }  // namespace

@@ -6,10 +6,11 @@
 
 #include "model/corruption.h"
 #include "model/dense.h"
+#include "model/gaussian_code.h"
 
 namespace diabolo {
 
-using LayerSpec = std::variant<DenseSpec, CorruptionSpec>;
+using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec>;
 
 /// Where a layer stands in its network.
 struct LayerPlace {

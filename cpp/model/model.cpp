@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/scalar_math.h"
 #include "model/initializer.h"
 
 namespace diabolo {
@@ -26,6 +27,15 @@ bool initialize(const Network& network, std::uint64_t seed, Parameters& paramete
       const KernelSeed place{seed, kernel, spec.inputs, spec.outputs};
       if (!initialize_kernel(spec.initializer, place, threads, hook, values)) return false;
       parameters.import_values(kernel, values.data());
+    }
+    const int log_variance = parameters.find(spec.name + ".log_variance");
+    if (log_variance >= 0) {
+      // 10 tanh(v / 10) = log variance, by the logarithm that is the same on every machine.
+      const double bound = static_cast<double>(kernels::kLogVarianceBound);
+      const double t = portable_log(spec.initial_variance) / bound;
+      const auto v = static_cast<float>(0.5 * bound * portable_log((1.0 + t) / (1.0 - t)));
+      values.assign(static_cast<std::size_t>(spec.outputs), v);
+      parameters.import_values(log_variance, values.data());
     }
     const int slope = parameters.find(spec.name + ".slope");
     if (slope >= 0) {

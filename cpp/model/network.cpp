@@ -17,6 +17,10 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
             "layer " + std::to_string(i) + " takes " + std::to_string(layer(i).inputs()) +
                 " inputs, which is not what the layer below gives.");
     if (parameter_plan_.list().empty()) first_trainable_ = size();
+    if (layer(i).needs_whole_batch()) needs_whole_batch_ = true;
+    if (layer(i).has_penalty()) has_penalty_ = true;
+    if (i == 0 || layer(i).needs_whole_batch()) segments_.push_back({i, i});
+    segments_.back().end = i + 1;
   }
 }
 
@@ -42,6 +46,10 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.preactivation = workspace.view(b.preactivation);
     layer_buffers.delta = workspace.view(b.delta);
     layer_buffers.slope_terms = workspace.view(b.slope_terms);
+    layer_buffers.variance_terms = workspace.view(b.variance_terms);
+    layer_buffers.noise = workspace.view(b.noise);
+    layer_buffers.row_penalty = workspace.view(b.row_penalty);
+    layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
     layer_buffers.element_weights = workspace.view(b.element_weights);
     if (layer_buffers.element_weights.data != nullptr) {
       buffers.element_weights = layer_buffers.element_weights;
@@ -52,11 +60,10 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
   return buffers;
 }
 
-void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range rows,
+void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range layers, Range rows,
                       const kernels::LossEpilogue* loss) const {
-  const Range layers = buffers.layers;
   for (Index i = layers.begin; i < layers.end; ++i) {
-    layer(i).forward(pass, buffers.at(i), rows, i + 1 == layers.end ? loss : nullptr);
+    layer(i).forward(pass, buffers.at(i), rows, i + 1 == buffers.layers.end ? loss : nullptr);
   }
 }
 

@@ -50,8 +50,18 @@ class Network {
   [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const;
   [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
 
-  /// Rows through the layers; the last one ends in `loss` where given.
+  /// All layers, cut before each that needs the whole batch.
+  [[nodiscard]] const std::vector<Range>& segments() const { return segments_; }
+  [[nodiscard]] bool needs_whole_batch() const { return needs_whole_batch_; }
+  [[nodiscard]] bool has_penalty() const { return has_penalty_; }
+
+  /// Rows through `layers`, by default all that have buffers; the last one of those ends in `loss` where
+  /// given.
   void forward(const Pass& pass, const NetworkBuffers& buffers, Range rows,
+               const kernels::LossEpilogue* loss) const {
+    forward(pass, buffers, buffers.layers, rows, loss);
+  }
+  void forward(const Pass& pass, const NetworkBuffers& buffers, Range layers, Range rows,
                const kernels::LossEpilogue* loss) const;
 
   /// From the gradient at the last pre-activation to those of all layers below.
@@ -67,6 +77,9 @@ class Network {
   Index first_trainable_ = 0;  // no gradient is wanted below its pre-activation
   ParameterPlan parameter_plan_;
   std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<Range> segments_;
+  bool needs_whole_batch_ = false;
+  bool has_penalty_ = false;
 };
 
 }  // namespace diabolo

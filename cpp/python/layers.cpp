@@ -15,16 +15,20 @@ namespace diabolo {
 void define_layers(py::module_& m) {
   py::class_<DenseSpec>(m, "Dense")
       .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
-                       std::string initializer, std::string tied_to) {
+                       std::string initializer, std::string tied_to, const std::string& variance,
+                       double initial_variance) {
              return DenseSpec{std::move(name),
                               inputs,
                               outputs,
                               value_of(kActivations, activation),
                               std::move(initializer),
-                              std::move(tied_to)};
+                              std::move(tied_to),
+                              value_of(kOutputVariances, variance),
+                              initial_variance};
            }),
            py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
-           py::arg("initializer"), py::arg("tied_to") = "");
+           py::arg("initializer"), py::arg("tied_to") = "", py::arg("variance") = "none",
+           py::arg("initial_variance") = 1.0);
 
   py::class_<CorruptionSpec>(m, "Corruption")
       .def(py::init([](Index units, const std::string& kind, double amount, double corrupted_weight,
@@ -34,6 +38,12 @@ void define_layers(py::module_& m) {
            }),
            py::arg("units"), py::arg("kind"), py::arg("amount"), py::arg("corrupted_weight") = 1.0,
            py::arg("clean_weight") = 1.0);
+
+  py::class_<GaussianCodeSpec>(m, "GaussianCode")
+      .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {
+             return GaussianCodeSpec{units, beta, warmup_epochs, free_bits};
+           }),
+           py::arg("units"), py::arg("beta") = 1.0, py::arg("warmup_epochs") = 0, py::arg("free_bits") = 0.0);
 }
 
 }  // namespace diabolo

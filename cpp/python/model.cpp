@@ -53,6 +53,20 @@ FloatArray infer(const Model& model, const PyRows& rows, Index cols, int threads
   return out;
 }
 
+/// In nats a row: the objective is summed over features.
+py::array_t<double> evidence(const Model& model, const PyRows& rows, const std::string& loss, bool importance,
+                             std::uint64_t seed, std::int64_t samples, int threads) {
+  const Objective objective{value_of(kLosses, loss), true};
+  const auto kind = importance ? Inference::Evidence::importance : Inference::Evidence::average;
+  std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
+  PythonHook hook;
+  without_gil(hook, [&](PollHook* h) {
+    const Inference inference(model.network(), model.parameters(), model.scaler(), threads, h);
+    return inference.evidence(rows.rows, objective, kind, seed, samples, out.data());
+  });
+  return as_array(std::move(out));
+}
+
 }  // namespace
 
 void define_model(py::module_& m) {
@@ -122,13 +136,25 @@ void define_model(py::module_& m) {
                             return i.layer_output(rows.rows, layer, out);
                           });
            })
-      .def("row_errors", [](const Model& self, const PyRows& rows, const std::string& loss, int threads) {
-        const kernels::Loss kind = value_of(kLosses, loss);
-        FloatArray errors = infer(self, rows, 1, threads, [&](const Inference& i, MatrixView<float> out) {
-          return i.row_errors(rows.rows, kind, out.data);
-        });
-        return errors.reshape({rows.rows.count()});
-      });
+      .def("code_deviations",
+           [](const Model& self, const PyRows& rows, int threads) {
+             return infer(self, rows, self.network().outputs(self.network().encoder()), threads,
+                          [&](const Inference& i, MatrixView<float> out) {
+                            return i.code_deviations(rows.rows, out);
+                          });
+           })
+      .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
+           py::arg("samples"), py::arg("threads"))
+      .def(
+          "row_errors",
+          [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool sum_features) {
+            const Objective objective{value_of(kLosses, loss), sum_features};
+            FloatArray errors = infer(self, rows, 1, threads, [&](const Inference& i, MatrixView<float> out) {
+              return i.row_errors(rows.rows, objective, out.data);
+            });
+            return errors.reshape({rows.rows.count()});
+          },
+          py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("sum_features") = false);
 }
 
 }  // namespace diabolo

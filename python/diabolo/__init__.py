@@ -14,12 +14,14 @@ from diabolo._base import Estimator
 from diabolo._denoising import DenoisingAutoEncoder
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._persistence import load_estimator
+from diabolo._variational import VariationalAutoEncoder
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
     InvalidDataError,
     InvalidParameterError,
     ModelFileError,
     NotFittedError,
+    PosteriorCollapseWarning,
     TrainingDivergedError,
 )
 from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -39,10 +41,12 @@ __all__ = [
     "ModelFileError",
     "NotFittedError",
     "Optimizer",
+    "PosteriorCollapseWarning",
     "RMSprop",
     "Schedule",
     "StepDecay",
     "TrainingDivergedError",
+    "VariationalAutoEncoder",
     "available_isas",
     "load",
     "show_versions",
@@ -50,7 +54,9 @@ __all__ = [
 
 __version__ = _core.__version__
 
-_ESTIMATORS: dict[str, type[Estimator]] = {cls.__name__: cls for cls in (AutoEncoder, DenoisingAutoEncoder)}
+_ESTIMATORS: dict[str, type[Estimator]] = {
+    cls.__name__: cls for cls in (AutoEncoder, DenoisingAutoEncoder, VariationalAutoEncoder)
+}
 
 
 def load(path: str | os.PathLike[str]) -> NetworkEstimator:

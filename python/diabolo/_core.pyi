@@ -48,6 +48,8 @@ class Dense:
         activation: str,
         initializer: str,
         tied_to: str = "",
+        variance: str = "none",
+        initial_variance: float = 1.0,
     ) -> None: ...
 
 class Corruption:
@@ -62,7 +64,14 @@ class Corruption:
         clean_weight: float = 1.0,
     ) -> None: ...
 
-Layer = Dense | Corruption
+class GaussianCode:
+    """The code of a variational autoencoder: a sample of a normal distribution while training."""
+
+    def __init__(
+        self, units: int, beta: float = 1.0, warmup_epochs: int = 0, free_bits: float = 0.0
+    ) -> None: ...
+
+Layer = Dense | Corruption | GaussianCode
 
 class Model:
     """A network, its parameters and its scaler."""
@@ -79,7 +88,11 @@ class Model:
     def inverse_transform(self, codes: Rows, threads: int) -> Float32Array: ...
     def reconstruct(self, rows: Rows, threads: int) -> Float32Array: ...
     def layer_output(self, rows: Rows, layer: int, threads: int) -> Float32Array: ...
-    def row_errors(self, rows: Rows, loss: str, threads: int) -> Float32Array: ...
+    def row_errors(self, rows: Rows, loss: str, threads: int, sum_features: bool = False) -> Float32Array: ...
+    def code_deviations(self, rows: Rows, threads: int) -> Float32Array: ...
+    def evidence(
+        self, rows: Rows, loss: str, importance: bool, seed: int, samples: int, threads: int
+    ) -> npt.NDArray[np.float64]: ...
     def feature_errors(self, rows: Rows, threads: int) -> Float32Array: ...
 
 class UpdateRule:
@@ -107,6 +120,7 @@ class EpochReport:
     loss: float
     reconstruction_loss: float
     learning_rate: float
+    measures: dict[str, float]
 
 class Trainer:
     """Trains a private copy of a model, an epoch a call. The rows must outlive it and not change."""
@@ -118,6 +132,7 @@ class Trainer:
         validation: Rows | None,
         *,
         loss: str,
+        sum_features: bool = False,
         batch_size: int,
         epochs: int,
         learning_rate: float,
@@ -135,6 +150,7 @@ class Trainer:
         layers: Sequence[Layer], rows: int, batch_size: int, rule: UpdateRule, clip: bool, threads: int
     ) -> int: ...
     def run_epoch(self, poll: Poll | None) -> EpochReport: ...
+    def measure_names(self) -> list[str]: ...
     def validation_losses(self) -> tuple[float, float]: ...
     def keep_best(self) -> None: ...
     def completed_report(self) -> EpochReport | None: ...

@@ -28,6 +28,8 @@ class DenseLayer(NamedTuple):
     activation: str
     initializer: str
     tied_to: str = ""  # the encoder layer whose transposed kernel is used, if any
+    variance: str = "none"  # around the outputs, for the gaussian loss: "fixed" or "learned"
+    initial_variance: float = 1.0
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -36,6 +38,8 @@ class DenseLayer(NamedTuple):
         shapes[f"{self.name}.bias"] = (self.outputs,)
         if self.activation == "prelu":
             shapes[f"{self.name}.slope"] = (self.outputs,)
+        if self.variance != "none":
+            shapes[f"{self.name}.log_variance"] = (self.outputs,)
         return shapes
 
     def cheaply_initialized(self) -> Self:
@@ -43,9 +47,7 @@ class DenseLayer(NamedTuple):
         return self._replace(initializer="glorot_uniform")
 
     def core(self) -> _core.Dense:
-        return _core.Dense(
-            self.name, self.inputs, self.outputs, self.activation, self.initializer, self.tied_to
-        )
+        return _core.Dense(*self)
 
 
 class _WithoutWeights:
@@ -85,17 +87,46 @@ class CorruptionLayer(_WithoutWeights, _CorruptionFields):
         return _core.Corruption(*self)
 
 
-Layer = DenseLayer | CorruptionLayer
+class _GaussianCodeFields(NamedTuple):
+    units: int
+    beta: float
+    warmup_epochs: int
+    free_bits: float
 
-# Names in files and pickles. Dense layers came first, and have none.
-_KINDS: dict[str, type[Layer]] = {"corruption": CorruptionLayer}
+
+class GaussianCodeLayer(_WithoutWeights, _GaussianCodeFields):
+    """The code of a variational autoencoder: means and log-variances come in, a sample goes out."""
+
+    __slots__ = ()
+
+    @property
+    def inputs(self) -> int:
+        return 2 * self.units
+
+    @property
+    def outputs(self) -> int:
+        return self.units
+
+    def core(self) -> _core.GaussianCode:
+        return _core.GaussianCode(*self)
+
+
+Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer
+
+# Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
+_KINDS: dict[str, type[Layer]] = {"corruption": CorruptionLayer, "gaussian_code": GaussianCodeLayer}
+_OF_VARIANCE = ("variance", "initial_variance")
 
 
 def described(layer: Layer) -> dict[str, Any]:
     """Return a layer as a dict of plain values."""
-    names = {cls: name for name, cls in _KINDS.items()}
-    name = {} if isinstance(layer, DenseLayer) else {"layer": names[type(layer)]}
-    return {**name, **layer._asdict()}
+    fields = layer._asdict()
+    if not isinstance(layer, DenseLayer):
+        names = {cls: name for name, cls in _KINDS.items()}
+        return {"layer": names[type(layer)], **fields}
+    if layer.variance == "none":
+        return {name: value for name, value in fields.items() if name not in _OF_VARIANCE}
+    return fields
 
 
 def layer_from(description: dict[str, Any]) -> Layer:

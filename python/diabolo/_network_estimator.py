@@ -62,7 +62,11 @@ class NetworkEstimator(Estimator):
     n_jobs: int | None = None
     verbose: int = 0
 
+    # ---- What a kind says of itself ----
+
+    # The rules of its own hyper-parameters, and whether its loss is a sum over features, not their mean.
     _own_rules: ClassVar[Mapping[str, Rule]] = {}
+    _sums_features: ClassVar[bool] = False
 
     # ---- Training ----
 
@@ -127,7 +131,7 @@ class NetworkEstimator(Estimator):
         run = TrainingRun(
             owner,
             p,
-            new_trainer(p, model, rows, validation_rows, seed, threads),
+            new_trainer(p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features),
             validates=validation_rows is not None,
             progress=progress_for(p.verbose, p.epochs, rows.count),
         )
@@ -143,6 +147,7 @@ class NetworkEstimator(Estimator):
             if outcome is not None:
                 self._fitted = fitted(outcome)
             raise
+        self._look_at(owner, p, self.history_)
         return self
 
     def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Float32Array:
@@ -253,7 +258,8 @@ class NetworkEstimator(Estimator):
         fitted, table, threads = self._prepared(X, loss)
         if per_feature:
             return fitted.model.feature_errors(table.rows, threads)
-        return fitted.model.row_errors(table.rows, loss, threads)
+        sum_features = self._sums_features and metric == "loss"
+        return fitted.model.row_errors(table.rows, loss, threads, sum_features)
 
     def score_samples(self, X: Any) -> Float32Array:
         """Return minus the mean squared error of each row: the higher, the more normal the row.
@@ -365,7 +371,18 @@ class NetworkEstimator(Estimator):
     @classmethod
     def _why_unit_interval(cls, parameters: Any) -> str | None:
         """Return why the raw values of training rows must lie in [0, 1]; None if they need not."""
-        return _unit_interval(parameters.loss, parameters.scale)
+        return cls._loss_wants_unit_interval(parameters.loss, parameters.scale)
+
+    @classmethod
+    def _loss_wants_unit_interval(cls, loss: str, scale: str | None) -> str | None:
+        """Return the same of all rows whose loss is computed."""
+        if loss != "binary_crossentropy" or scale is not None:
+            return None
+        return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"
+
+    @classmethod
+    def _look_at(cls, owner: str, parameters: Any, history: Mapping[str, Sequence[float]]) -> None:
+        """Warn of what a finished fit's history shows to have gone wrong."""
 
     # ---- Shared steps ----
 
@@ -377,7 +394,7 @@ class NetworkEstimator(Estimator):
         fitted, threads = self._require_fitted(), self._threads()
         table = as_table(X, type(self).__name__, "X")
         check_features(table, fitted.architecture.features, fitted.fitting.feature_names)
-        unit_interval = _unit_interval(loss, fitted.fitting.scale)
+        unit_interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
         check_values(table, unit_interval=unit_interval, threads=threads)
         return fitted, table, threads
 
@@ -388,10 +405,3 @@ def _thread_count(jobs: int | None) -> int:
         return _core.usable_threads()
     # A slip such as n_jobs=10**6 must not end the process for want of threads; results do not depend on them.
     return min(jobs, 4 * (os.cpu_count() or 1) + 16)
-
-
-def _unit_interval(loss: str, scale: str | None) -> str | None:
-    """Return why raw values must lie in [0, 1]; None if they need not."""
-    if loss != "binary_crossentropy" or scale is not None:
-        return None
-    return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"

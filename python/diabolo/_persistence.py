@@ -29,9 +29,9 @@ from diabolo._architecture import Architecture
 from diabolo._base import Estimator
 from diabolo._fitted import Fitted, Scaler, restored
 from diabolo._layers import ACTIVATIONS, INITIALIZERS, DenseLayer, Layer, described, layer_from
-from diabolo._parameters import RULES
+from diabolo._parameters import LOSSES, RULES
 from diabolo._types import AnyArray
-from diabolo._validation import Refused
+from diabolo._validation import Choice, Refused
 from diabolo.exceptions import ModelFileError
 
 _SHIFT, _SCALE = "scaler.shift", "scaler.scale"
@@ -147,7 +147,7 @@ def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
     ):
         raise ModelFileError(f"feature_names must be {architecture.features} strings")
     facts = {**facts, "history": history, "feature_names": None if names is None else tuple(names)}
-    facts["loss"] = RULES["loss"].convert(facts["loss"])
+    facts["loss"] = Choice((*LOSSES, "gaussian")).convert(facts["loss"])
     facts["scale"] = RULES["scale"].convert(facts["scale"])
     facts["stop_reason"] = str(facts["stop_reason"])
     weights = {name: tensors[name] for name in architecture.parameter_shapes()}
