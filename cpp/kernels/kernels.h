@@ -269,6 +269,23 @@ struct GaussianGradient {
   MatrixView<float> delta;             // (rows, 2 units)
 };
 
+/// Penalties on a layer's outputs y: delta += l1 sign(y) + unit_gradient, then the chain rule.
+struct ActivityGradient {
+  MatrixView<const float> y;  // (rows, units)
+  float l1 = 0.0f;
+  const float* unit_gradient = nullptr;  // (units), padded; null: none
+  MatrixView<float> delta;               // (rows, units): dL/dy, changed in place
+  ActivationGradient below;
+};
+
+/// The gradient of the elements that top_k kept: delta where y is not 0, then the chain rule. (An element
+/// that was kept and is 0 gets none: at 0 it is a matter of taste.)
+struct TopKGradient {
+  MatrixView<const float> y;  // (rows, units)
+  MatrixView<float> delta;    // (rows, units): dL/dy, changed in place
+  ActivationGradient below;
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -305,6 +322,11 @@ struct KernelTable {
   void (*gaussian_gradient)(const GaussianGradient&);
   void (*gaussian_divergences)(MatrixView<const float> moments, Index units, Index first, float* sums);
   void (*gaussian_deviations)(MatrixView<const float> moments, MatrixView<float> out);
+  void (*absolute_sums)(MatrixView<const float> y, MatrixView<float> sums);
+  void (*column_sums)(MatrixView<const float> y, Index column, float* sums);
+  void (*activity_gradient)(const ActivityGradient&);
+  void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
+  void (*top_k_gradient)(const TopKGradient&);
   void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/scalar_math.h"
 
 namespace diabolo {
 namespace {
@@ -50,7 +51,7 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
   if (spec.variance != OutputVariance::none) {
     const double bound = static_cast<double>(kernels::kLogVarianceBound);
-    require(std::abs(std::log(spec.initial_variance)) < bound,
+    require(std::abs(portable_log(spec.initial_variance)) < bound,
             "the variance of outputs must lie between e^-10 and e^10.");
     log_variance_ = plan.add_vector(spec.name + ".log_variance", outputs_);
   }

@@ -2,10 +2,12 @@
 // sampling. The encoder runs once for a piece of rows, the decoder once for each sample.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <variant>
 #include <vector>
 
 #include "base/check.h"
+#include "base/scalar_math.h"
 #include "model/inference.h"
 
 namespace diabolo {
@@ -29,15 +31,16 @@ struct RunningMean {
     if (kind == Inference::Evidence::average) {
       sum += value;
     } else if (value <= greatest) {
-      sum += std::exp(value - greatest);
+      sum += portable_exp(value - greatest);
     } else {
-      sum = sum * std::exp(greatest - value) + 1.0;
+      sum = sum * portable_exp(greatest - value) + 1.0;
       greatest = value;
     }
   }
   [[nodiscard]] double mean(std::int64_t count, Inference::Evidence kind) const {
     const auto n = static_cast<double>(count);
-    return kind == Inference::Evidence::average ? sum / n : greatest + std::log(sum / n);
+    if (!std::isfinite(sum)) return std::numeric_limits<double>::quiet_NaN();
+    return kind == Inference::Evidence::average ? sum / n : greatest + portable_log(sum / n);
   }
 };
 

@@ -19,6 +19,10 @@ struct Maker {
   std::unique_ptr<Layer> operator()(const GaussianCodeSpec& spec) const {
     return std::make_unique<GaussianCode>(spec, place.number);
   }
+  std::unique_ptr<Layer> operator()(const ActivityPenaltySpec& spec) const {
+    return std::make_unique<ActivityPenalty>(spec);
+  }
+  std::unique_ptr<Layer> operator()(const TopKSpec& spec) const { return std::make_unique<TopK>(spec); }
 };
 
 }  // namespace

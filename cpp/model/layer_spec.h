@@ -4,13 +4,15 @@
 #include <memory>
 #include <variant>
 
+#include "model/activity_penalty.h"
 #include "model/corruption.h"
 #include "model/dense.h"
 #include "model/gaussian_code.h"
+#include "model/top_k.h"
 
 namespace diabolo {
 
-using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec>;
+using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec>;
 
 /// Where a layer stands in its network.
 struct LayerPlace {

@@ -39,6 +39,16 @@ void define_layers(py::module_& m) {
            py::arg("units"), py::arg("kind"), py::arg("amount"), py::arg("corrupted_weight") = 1.0,
            py::arg("clean_weight") = 1.0);
 
+  py::class_<ActivityPenaltySpec>(m, "ActivityPenalty")
+      .def(py::init([](Index units, double l1, double kl, double target, double decay) {
+             return ActivityPenaltySpec{units, l1, kl, target, decay};
+           }),
+           py::arg("units"), py::arg("l1") = 0.0, py::arg("kl") = 0.0, py::arg("target") = 0.05,
+           py::arg("decay") = 0.0);
+
+  py::class_<TopKSpec>(m, "TopK").def(py::init([](Index units, Index k) { return TopKSpec{units, k}; }),
+                                      py::arg("units"), py::arg("k"));
+
   py::class_<GaussianCodeSpec>(m, "GaussianCode")
       .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {
              return GaussianCodeSpec{units, beta, warmup_epochs, free_bits};

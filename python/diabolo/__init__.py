@@ -14,6 +14,7 @@ from diabolo._base import Estimator
 from diabolo._denoising import DenoisingAutoEncoder
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._persistence import load_estimator
+from diabolo._sparse import SparseAutoEncoder
 from diabolo._variational import VariationalAutoEncoder
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
@@ -44,6 +45,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "RMSprop",
     "Schedule",
+    "SparseAutoEncoder",
     "StepDecay",
     "TrainingDivergedError",
     "VariationalAutoEncoder",
@@ -55,7 +57,8 @@ __all__ = [
 __version__ = _core.__version__
 
 _ESTIMATORS: dict[str, type[Estimator]] = {
-    cls.__name__: cls for cls in (AutoEncoder, DenoisingAutoEncoder, VariationalAutoEncoder)
+    cls.__name__: cls
+    for cls in (AutoEncoder, DenoisingAutoEncoder, SparseAutoEncoder, VariationalAutoEncoder)
 }
 
 

@@ -71,7 +71,19 @@ class GaussianCode:
         self, units: int, beta: float = 1.0, warmup_epochs: int = 0, free_bits: float = 0.0
     ) -> None: ...
 
-Layer = Dense | Corruption | GaussianCode
+class ActivityPenalty:
+    """A price on the activities of the layer below."""
+
+    def __init__(
+        self, units: int, l1: float = 0.0, kl: float = 0.0, target: float = 0.05, decay: float = 0.0
+    ) -> None: ...
+
+class TopK:
+    """The k greatest of each row, and 0 for the others."""
+
+    def __init__(self, units: int, k: int) -> None: ...
+
+Layer = Dense | Corruption | GaussianCode | ActivityPenalty | TopK
 
 class Model:
     """A network, its parameters and its scaler."""

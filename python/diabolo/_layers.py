@@ -51,9 +51,18 @@ class DenseLayer(NamedTuple):
 
 
 class _WithoutWeights:
-    """What the layers without parameters say of them."""
+    """What the layers without parameters have in common: as many outputs, and mostly inputs, as units."""
 
     __slots__ = ()
+    units: int
+
+    @property
+    def inputs(self) -> int:
+        return self.units
+
+    @property
+    def outputs(self) -> int:
+        return self.units
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         return {}
@@ -75,14 +84,6 @@ class CorruptionLayer(_WithoutWeights, _CorruptionFields):
 
     __slots__ = ()
 
-    @property
-    def inputs(self) -> int:
-        return self.units
-
-    @property
-    def outputs(self) -> int:
-        return self.units
-
     def core(self) -> _core.Corruption:
         return _core.Corruption(*self)
 
@@ -103,18 +104,50 @@ class GaussianCodeLayer(_WithoutWeights, _GaussianCodeFields):
     def inputs(self) -> int:
         return 2 * self.units
 
-    @property
-    def outputs(self) -> int:
-        return self.units
-
     def core(self) -> _core.GaussianCode:
         return _core.GaussianCode(*self)
 
 
-Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer
+class _ActivityPenaltyFields(NamedTuple):
+    units: int
+    l1: float
+    kl: float
+    target: float
+    decay: float
+
+
+class ActivityPenaltyLayer(_WithoutWeights, _ActivityPenaltyFields):
+    """A price on the activities of the layer below, which go through as they are."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.ActivityPenalty:
+        return _core.ActivityPenalty(*self)
+
+
+class _TopKFields(NamedTuple):
+    units: int
+    k: int
+
+
+class TopKLayer(_WithoutWeights, _TopKFields):
+    """The k greatest of each row go through, and 0 for the others."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.TopK:
+        return _core.TopK(*self)
+
+
+Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer
 
 # Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
-_KINDS: dict[str, type[Layer]] = {"corruption": CorruptionLayer, "gaussian_code": GaussianCodeLayer}
+_KINDS: dict[str, type[Layer]] = {
+    "corruption": CorruptionLayer,
+    "gaussian_code": GaussianCodeLayer,
+    "activity_penalty": ActivityPenaltyLayer,
+    "top_k": TopKLayer,
+}
 _OF_VARIANCE = ("variance", "initial_variance")
 
 
