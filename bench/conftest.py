@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from epoch import load_note
 from kernel_program import KernelTimer, build, cmake
+from machine import load_note
 
 Row = tuple[str, str, str]
 _ROWS = pytest.StashKey[list[Row]]()

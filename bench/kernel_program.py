@@ -1,4 +1,4 @@
-"""Builds `kernel_timer`, the C++ program that times single kernels, and reads what it prints."""
+"""Builds `kernel_timer`, the C++ program that times kernels and the machine, and reads what it prints."""
 
 import functools
 import json
@@ -38,8 +38,18 @@ class KernelTimer:
     def isas(self) -> list[str]:
         return self._run("isas").split()
 
+    @functools.cached_property
+    def peaks(self) -> list[str]:
+        """Return the names of the peaks that this machine has: instruction sets, and those for bfloat16."""
+        return self._run("peaks").split()
+
+    def limit(self, *words: str | int, rounds: int = 20, milliseconds: int = 10) -> float:
+        """Return one of the machine's limits, per second or in seconds; `words` are arguments."""
+        output = self._run("--rounds", rounds, "--milliseconds", milliseconds, "limit", *words)
+        return float(json.loads(output)["value"])
+
     def time(self, *words: str | int, rounds: int = 20, milliseconds: int = 5) -> Timing:
-        """Time one kernel; `words` are the program's arguments."""
+        """Time one kernel; `words` are arguments."""
         output = self._run("--rounds", rounds, "--milliseconds", milliseconds, *words)
         found = json.loads(output)
         return Timing(found["seconds"], found["operations"], found["elements"])

@@ -4,17 +4,18 @@ A benchmark asserts nothing about time. The kernels are timed by a C++ program, 
 as long as some of them; pytest-benchmark keeps the books.
 """
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from cases import CASES, multiplications, training_operations
+from data import SEED, initial_weights
 from diabolo import _core, available_isas
-from epoch import BATCH_SIZE, CASES, DiaboloSide
 from kernel_program import KernelTimer
-from numpy_autoencoder import initial_weights
+from peers import Task
+from peers.diabolo import DiaboloTrainer, core_model
 
 Report = Callable[[str, str, float], None]
 
@@ -112,11 +113,12 @@ def test_function(
 
 STEPS = 16
 
-networks = pytest.mark.parametrize("widths", [case.widths for case in CASES.values()], ids=joined("-"))
+BATCH_SIZE = 256
 
-
-def multiplications(widths: tuple[int, ...]) -> int:
-    return sum(inputs * outputs for inputs, outputs in itertools.pairwise(widths))
+# Each network once, whatever its batch in the comparison.
+networks = pytest.mark.parametrize(
+    "widths", list(dict.fromkeys(case.widths for case in CASES.values())), ids=joined("-")
+)
 
 
 @pytest.mark.benchmark(group="training")
@@ -131,11 +133,11 @@ def test_training(
 ) -> None:
     monkeypatch.setenv("DIABOLO_ISA", isa)
     X = np.random.default_rng(0).random((STEPS * BATCH_SIZE, widths[0]), dtype=np.float32)
-    side = DiaboloSide(widths, X, threads=1, shuffle=True)
-    benchmark.pedantic(side.epoch, rounds=20, warmup_rounds=2)
+    trainer = DiaboloTrainer(Task(widths, BATCH_SIZE, threads=1))
+    trainer.start(X, shuffle=True)
+    benchmark.pedantic(trainer.epoch, rounds=20, warmup_rounds=2)
     if benchmark.enabled:
-        # Forward, weight gradient and, but for the first layer, input gradient.
-        operations = len(X) * (6 * multiplications(widths) - 2 * multiplications(widths[:2]))
+        operations = len(X) * training_operations(widths)
         report(isa, "GFLOP/s", 1e-9 * operations / benchmark.stats.stats.min)
         report(isa, "rows/s", len(X) / benchmark.stats.stats.min)
 
@@ -152,7 +154,7 @@ def test_reconstruct(
 ) -> None:
     monkeypatch.setenv("DIABOLO_ISA", isa)
     X = np.random.default_rng(0).random((STEPS * BATCH_SIZE, widths[0]), dtype=np.float32)
-    model, rows = DiaboloSide.model(widths, initial_weights(widths, 0)), _core.Rows(X)
+    model, rows = core_model(initial_weights(widths, SEED)), _core.Rows(X)
     benchmark.pedantic(model.reconstruct, args=(rows, 1), rounds=20, warmup_rounds=2)
     if benchmark.enabled:
         operations = len(X) * 2 * multiplications(widths)

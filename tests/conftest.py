@@ -1,8 +1,13 @@
 """Data that several tests share."""
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+# Read by SciPy when it is imported: without it scikit-learn skips one of its checks.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 
 @pytest.fixture

@@ -199,6 +199,11 @@ def test_gradients_of_random_networks(
     model = architecture.trained_looking_model(isa, seed)
     x = data(rows, widths[0], seed)
     sensitivity = rounding_sensitivity(architecture, model.get_weights(), x, loss, isa)
+    # The loss's gradient and the penalty's may cancel almost wholly: each is rounded on its own.
+    penalties = {
+        name: penalty * float(np.linalg.norm(np.sign(w) + 2.0 * w)) if w.ndim == 2 else 0.0
+        for name, w in model.get_weights().items()
+    }
     assert_gradients(
         architecture,
         model,
@@ -207,7 +212,9 @@ def test_gradients_of_random_networks(
         isa,
         l1=penalty,
         l2=penalty,
-        allowance={name: 10.0 * moved for name, moved in sensitivity.items()},
+        allowance={
+            name: 10.0 * moved + GRADIENT_TOLERANCE * penalties[name] for name, moved in sensitivity.items()
+        },
         threads=threads,
         batch_size=batch_size,
     )

@@ -62,4 +62,24 @@ double run(long iterations) {
   return 2.0 * kChains * kLanes * static_cast<double>(iterations);
 }
 
+void read(const float* x, long count) {
+  // As many sums as cover the latency of two additions a cycle: what is left to wait for is the loads.
+  constexpr int kSums = 8;
+  Vec sums[kSums];
+#pragma GCC unroll 8
+  for (int k = 0; k < kSums; ++k) sums[k] = broadcast(0.0f);
+  for (long i = 0; i < count; i += kSums * kLanes) {
+#pragma GCC unroll 8
+    for (int k = 0; k < kSums; ++k) {
+      Vec v;
+      __builtin_memcpy(&v, x + i + k * kLanes, sizeof(v));
+      sums[k] += v;
+    }
+  }
+  float total = 0.0f;
+#pragma GCC unroll 8
+  for (int k = 0; k < kSums; ++k) total += sums[k][0];
+  result = total;
+}
+
 }  // namespace fma_peak::FMA_PEAK_ISA

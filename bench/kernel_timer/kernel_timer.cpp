@@ -1,5 +1,6 @@
 // Times one kernel on one core and prints, as a line of JSON, the seconds per call of each round. Buffers are
-// as small as the shape allows and stay in whatever cache holds them.
+// as small as the shape allows and stay in whatever cache holds them. Also prints the machine's own limits,
+// which machine_limits.cpp measures on any number of threads.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "dense_case.h"
 #include "fma_peak.h"
 #include "kernels/kernels.h"
+#include "machine_limits.h"
 
 namespace {
 
@@ -23,6 +25,10 @@ using diabolo::Index;
 constexpr const char* kUsage =
     "kernel_timer isas                                   those of this machine\n"
     "kernel_timer peak ISA                               multiply-adds in registers: the machine's limit\n"
+    "kernel_timer peaks                                  those that `limit peak` knows\n"
+    "kernel_timer limit peak NAME THREADS                operations a second, all threads together\n"
+    "kernel_timer limit read|copy BYTES THREADS          bytes a second through a buffer a thread\n"
+    "kernel_timer limit meeting|region THREADS           seconds of a meeting, of a parallel region\n"
     "kernel_timer KERNEL ISA ROWS INPUTS OUTPUTS         a dense layer's kernel\n"
     "kernel_timer evaluate ISA FUNCTION COUNT            an elementary function\n"
     "with, before all else, --rounds N (default 20) and --milliseconds M, the least of a round (default 5)\n";
@@ -116,6 +122,27 @@ Index positive(const std::string& text) {
   return value;
 }
 
+/// `limit ...`: prints {"value": number}.
+void print_limit(const std::vector<std::string>& words, const Rounds& rounds) {
+  using machine_limits::Traffic;
+  const std::string& what = words[1];
+  const int threads = static_cast<int>(positive(words.back()));
+  double value = 0.0;
+  if (what == "peak" && words.size() == 4) {
+    value = machine_limits::peak(words[2], threads, rounds.count, rounds.seconds);
+  } else if ((what == "read" || what == "copy") && words.size() == 4) {
+    const Traffic traffic = what == "read" ? Traffic::read : Traffic::copy;
+    value = machine_limits::bandwidth(traffic, positive(words[2]), threads, rounds.count, rounds.seconds);
+  } else if (what == "meeting" && words.size() == 3) {
+    value = machine_limits::meeting(threads, rounds.count, rounds.seconds);
+  } else if (what == "region" && words.size() == 3) {
+    value = machine_limits::region(threads, rounds.count, rounds.seconds);
+  } else {
+    throw std::invalid_argument(kUsage);
+  }
+  std::printf("{\"value\": %.6g}\n", value);
+}
+
 void run(std::vector<std::string> words) {
   Rounds rounds;
   while (words.size() >= 2 && words[0].starts_with("--")) {
@@ -133,6 +160,11 @@ void run(std::vector<std::string> words) {
     for (int i = 0; i < list.count; ++i) std::printf("%s\n", list.tables[i]->name);
     return;
   }
+  if (words.size() == 1 && words[0] == "peaks") {
+    for (const std::string& name : machine_limits::peaks()) std::printf("%s\n", name.c_str());
+    return;
+  }
+  if (words.size() >= 3 && words[0] == "limit") return print_limit(words, rounds);
   if (words.size() == 2 && words[0] == "peak") {
     const Work work = peak_work(words[1]);
     return print(work, time_rounds(work.call, rounds));

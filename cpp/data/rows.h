@@ -55,6 +55,9 @@ class Rows {
 
   /// out (count, features) = the given rows of the table (not of the selection), scaled, as float32.
   void gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const;
+  /// Asks for the memory of a row of the table, which then is on its way while other work goes on.
+  void prefetch(Index source_row) const;
+
   /// out (count, features) in double precision, unscaled.
   void gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const;
 

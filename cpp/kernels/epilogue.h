@@ -86,20 +86,25 @@ void weighted_loss_of_tile(const LossEpilogue& loss, LossFunction function, Tile
     const float* target = loss.target.row(place.row + i) + place.column;
     const float* weights = weighted ? loss.weights.row(place.row + i) + place.column : nullptr;
     float* lanes = loss.lanes + (place.row + i) * kGroup;
+    Vec sum[kGroup / kLanes];
+#pragma GCC unroll 4
+    for (Index v = 0; v < kGroup / kLanes; ++v) sum[v] = load(lanes + v * kLanes);
     for (Index group = 0; group < place.used; group += kGroup) {
 #pragma GCC unroll 4
-      for (Index lane = 0; lane < kGroup; lane += kLanes) {
-        const Index j = group + lane;
+      for (Index v = 0; v < kGroup / kLanes; ++v) {
+        const Index j = group + v * kLanes;
         LossAndGradient at = function(load(y.data + i * y.stride + j), load(target + j));
         if constexpr (weighted) {
           at.loss *= load(weights + j);
           at.gradient *= load(weights + j);
         }
         const VecI exists = numbers < static_cast<std::int32_t>(place.used - j);
-        store(lanes + lane, load(lanes + lane) + select(exists, at.loss, Vec{}));
+        sum[v] += select(exists, at.loss, Vec{});
         if (out.data != nullptr) store(out.data + i * out.stride + j, scale * at.gradient);
       }
     }
+#pragma GCC unroll 4
+    for (Index v = 0; v < kGroup / kLanes; ++v) store(lanes + v * kLanes, sum[v]);
   }
 }
 

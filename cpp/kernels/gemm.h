@@ -72,13 +72,19 @@ void multiply_unit(const float* a, Index a_stride, const float* b, Index b_strid
   constexpr int tall = tile_rows<vectors>();
   constexpr int low = tall > 4 ? 4 : tall;
   constexpr Index width = vectors * kLanes;
-  Index k = 0;
-  for (; k + tall <= unit_rows; k += tall) {
-    multiply_columns<tall, vectors>(a + k, a_stride, b, b_stride, block_rows, out + k * width);
-  }
-  // The last, lower tiles may compute a few rows too many, from padding; nobody reads them.
-  for (; k < unit_rows; k += low) {
-    multiply_columns<low, vectors>(a + k, a_stride, b, b_stride, block_rows, out + k * width);
+  for (Index first = 0; first < block_rows; first += kTileDepth) {
+    const Index count = block_rows - first < kTileDepth ? block_rows - first : kTileDepth;
+    const float* a_rows = a + first * a_stride;
+    const float* b_rows = b + first * b_stride;
+    const bool begun = first > 0;
+    Index k = 0;
+    for (; k + tall <= unit_rows; k += tall) {
+      multiply_columns<tall, vectors>(a_rows + k, a_stride, b_rows, b_stride, count, begun, out + k * width);
+    }
+    // The last, lower tiles may compute a few rows too many, from padding; nobody reads them.
+    for (; k < unit_rows; k += low) {
+      multiply_columns<low, vectors>(a_rows + k, a_stride, b_rows, b_stride, count, begun, out + k * width);
+    }
   }
 }
 

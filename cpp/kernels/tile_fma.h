@@ -21,6 +21,15 @@ constexpr Index kTallestTile = 16;
 // A unit's sums; multiply_unit may write up to 3 rows past the unit's last.
 constexpr Index kUnitBuffer = (kUnitRows + 4) * kWidestPanel;
 
+/// Rows of the batch that a weight gradient's tiles take before the next tile has its turn. Panels of 16 read
+/// a line of either operand for every row: 64 rows of both stay in a first-level cache of 32 KB from tile to
+/// tile (on Zen 4, AVX2: 87 GFLOP/s instead of 59 for 784 x 256 x 512). Wide panels never fit, and stream.
+#if defined(__AVX512F__)
+constexpr Index kTileDepth = kRowBlock;
+#else
+constexpr Index kTileDepth = 64;
+#endif
+
 /// Rows of a tile that is `vectors` registers wide: as many accumulators as leave room for the operands.
 /// AVX-512 has 32 registers, AVX2 and SSE have 16, NEON 32. Each height divides kUnitRows.
 template <int vectors>
@@ -37,11 +46,16 @@ constexpr int tile_rows() {
 }
 
 /// tile (rows, width): element (i, j) is the sum over k < count of a[i * row_stride + k * step] b[k *
-/// b_stride + j].
+/// b_stride + j], added to what the tile holds if the sum has `begun`.
 template <int rows, int vectors>
 DIABOLO_INLINE void multiply(const float* a, Index row_stride, Index step, const float* b, Index b_stride,
-                             Index count, float* tile) {
-  Vec sum[rows][vectors] = {};
+                             Index count, bool begun, float* tile) {
+  Vec sum[rows][vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) sum[i][j] = begun ? load(tile + (i * vectors + j) * kLanes) : Vec{};
+  }
   for (Index k = 0; k < count; ++k) {
     Vec y[vectors];
 #pragma GCC unroll 8
@@ -63,14 +77,14 @@ DIABOLO_INLINE void multiply(const float* a, Index row_stride, Index step, const
 /// tile = A B:  A is `rows` rows of `count` floats, B a panel (count, width).
 template <int rows, int vectors>
 void multiply_rows(const float* a, Index a_stride, const float* panel, Index count, float* tile) {
-  multiply<rows, vectors>(a, a_stride, 1, panel, vectors * kLanes, count, tile);
+  multiply<rows, vectors>(a, a_stride, 1, panel, vectors * kLanes, count, false, tile);
 }
 
 /// tile = A^T B over `count` rows:  A and B are row-major, the tile's rows are columns of A.
 template <int rows, int vectors>
-void multiply_columns(const float* a, Index a_stride, const float* b, Index b_stride, Index count,
+void multiply_columns(const float* a, Index a_stride, const float* b, Index b_stride, Index count, bool begun,
                       float* tile) {
-  multiply<rows, vectors>(a, 1, a_stride, b, b_stride, count, tile);
+  multiply<rows, vectors>(a, 1, a_stride, b, b_stride, count, begun, tile);
 }
 
 }  // namespace

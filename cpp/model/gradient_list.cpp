@@ -93,10 +93,12 @@ Range GradientList::share_of(const Worker& worker) const {
           is_last ? static_cast<Index>(units_.size()) : first_from(step * (worker.index() + 1))};
 }
 
-bool GradientList::run(Worker& worker, const GradientPass& pass, const StepRules& rules) const {
+bool GradientList::run(Worker& worker, const GradientPass& pass, const StepRules& rules,
+                       UpcomingRows& upcoming) const {
   const Range share = share_of(worker);
   bool finite = true;
   for (Index i = share.begin; i < share.end; ++i) {
+    upcoming.fetch_until(static_cast<double>(i + 1 - share.begin) / static_cast<double>(share.size()));
     const Unit& unit = units_[static_cast<std::size_t>(i)];
     const bool is_kernel = parameters_.at(targets_[unit.target].parameter).is_kernel;
     finite &= is_kernel ? run_kernel(unit, pass, rules) : run_vector(unit, pass, rules);

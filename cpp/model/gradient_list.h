@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/team.h"
+#include "data/upcoming_rows.h"
 #include "kernels/kernels.h"
 #include "model/parameters.h"
 
@@ -38,9 +39,10 @@ class GradientList {
   /// Cuts the work into units. Sums over fixed blocks are kept for penalties or norms where asked.
   void finish(bool with_penalty, bool with_norm);
 
-  /// This worker's share of the gradients. False: a weight became non-finite. Stops early when the team
-  /// stops.
-  [[nodiscard]] bool run(Worker& worker, const GradientPass& pass, const StepRules& rules) const;
+  /// This worker's share of the gradients, asking for `upcoming` rows on the way. False: a weight became
+  /// non-finite. Stops early when the team stops.
+  [[nodiscard]] bool run(Worker& worker, const GradientPass& pass, const StepRules& rules,
+                         UpcomingRows& upcoming) const;
 
   /// This worker's share of updating from stored gradients.
   [[nodiscard]] bool update_from_stored(Worker& worker, const StepRules& rules) const;

@@ -2,6 +2,9 @@
 #include "model/inference.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
+#include <utility>
 #include <variant>
 
 #include "base/check.h"
@@ -15,40 +18,83 @@ constexpr Index kMostRowsAtOnce = 128;
 /// Below this many operations a second thread costs more (a few microseconds to wake) than it brings.
 constexpr double kCostPerThread = 2e6;
 
+/// Whether every value lies in [low, high] and is finite.
+bool all_valid(MatrixView<float> x, float low, float high) {
+  for (Index r = 0; r < x.rows; ++r) {
+    const float* row = x.row(r);
+    unsigned bad = 0;  // no early exit: the loop over a row becomes vectors
+    for (Index c = 0; c < x.cols; ++c) {
+      bad |= static_cast<unsigned>(!(row[c] >= low)) | static_cast<unsigned>(!(row[c] <= high)) |
+             static_cast<unsigned>(row[c] - row[c] != 0.0f);
+    }
+    if (bad != 0) return false;
+  }
+  return true;
+}
+
+/// Borrowed for a pass, given back however it ends.
+class Borrowed {
+ public:
+  Borrowed(PassSpacePool& pool, const Network& network, Range layers, Index rows)
+      : pool_(pool), space_(pool.borrow(network, layers, rows)) {}
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+  ~Borrowed() { pool_.give_back(std::move(space_)); }
+  PassSpace* operator->() const { return space_.get(); }
+
+ private:
+  PassSpacePool& pool_;
+  std::unique_ptr<PassSpace> space_;
+};
+
 }  // namespace
 
+int Inference::useful_threads(const Rows& rows, Range layers) const {
+  const double cost = network_.forward_cost(layers) * static_cast<double>(rows.count());
+  if (cost < kCostPerThread) return 1;  // without asking how many there are, which takes longer than the pass
+  const double most = threads_ > 0 ? threads_ : usable_threads();
+  const auto useful = static_cast<Index>(std::min(cost / kCostPerThread + 1.0, most));
+  return static_cast<int>(std::min(useful, rows.count()));
+}
+
+/// False: a value is refused.
+bool Inference::gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,
+                       MatrixView<float> out) const {
+  if (checks_) {
+    rows.gather(source_rows, out.rows, Scaler(), out);
+    if (!all_valid(out, low_, high_)) return false;
+    if (scaler.empty()) return true;
+  }
+  rows.gather(source_rows, out.rows, scaler, out);
+  return true;
+}
+
 template <class Finish>
-bool Inference::run(const Rows& rows, Range layers, const Scaler& scaler, const Objective* objective,
-                    const Finish& finish, const NoiseOrigin* noise) const {
+PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler, const Objective* objective,
+                           const Finish& finish) const {
   require(rows.features() == network_.inputs(layers),
           "rows must have as many features as the network has inputs.");
-  if (rows.count() == 0) return true;
-  const double cost = network_.forward_cost(layers) * static_cast<double>(rows.count());
-  const auto useful = static_cast<int>(std::min(cost / kCostPerThread + 1.0, static_cast<double>(threads_)));
-  const int threads = static_cast<int>(std::min<Index>(useful, rows.count()));
+  if (rows.count() == 0) return PassOutcome::completed;
+  const int threads = useful_threads(rows, layers);
   const Index at_once = std::min(kMostRowsAtOnce, (rows.count() + threads - 1) / threads);
-
-  WorkspacePlan plan;
-  const NetworkBooking booking = network_.book(plan, layers, threads * at_once,
-                                               noise == nullptr ? Purpose::inference : Purpose::evaluation);
-  const auto lanes_buffer = plan.book(threads * at_once, kernels::kGroup);
-  Workspace workspace(plan);
-  const NetworkBuffers buffers = network_.lay_out(booking, workspace);
-  const MatrixView<float> lanes = workspace.view(lanes_buffer);
-  AlignedBuffer<Index> source_rows(threads * at_once);
+  const Borrowed space(spaces_, network_, layers, threads * at_once);
+  const NetworkBuffers& buffers = space->buffers();
+  const MatrixView<float> lanes = space->lanes();
+  std::atomic<bool> invalid{false};
 
   Team team(threads, hook_);
-  return !team.run([&](Worker& worker) {
-    StepContext step;
-    if (noise != nullptr) step.noise = *noise;
-    const Pass pass{network_.kernels(), parameters_, worker, noise == nullptr ? nullptr : &step};
+  const bool stopped = team.run([&](Worker& worker) {
+    const Pass pass{network_.kernels(), parameters_, worker};
     const Range share = worker.share(rows.count());
     const Index mine = worker.index() * at_once;  // the worker's own rows of the buffers
+    Index* const source_rows = space->source_rows() + mine;
     for (Index first = share.begin; first < share.end; first += at_once) {
       const Range here{mine, mine + std::min(at_once, share.end - first)};
-      if (noise != nullptr) step.noise.first_row = noise->first_row + first - mine;
-      for (Index i = 0; i < here.size(); ++i) source_rows[mine + i] = rows.source_row(first + i);
-      rows.gather(source_rows.data() + mine, here.size(), scaler, rows_of(buffers.input, here));
+      for (Index i = 0; i < here.size(); ++i) source_rows[i] = rows.source_row(first + i);
+      if (!gather(rows, source_rows, scaler, rows_of(buffers.input, here))) {
+        invalid.store(true, std::memory_order_relaxed);
+        return worker.stop();
+      }
       kernels::LossEpilogue epilogue;
       if (objective != nullptr) {
         std::fill_n(lanes.row(mine), here.size() * kernels::kGroup, 0.0f);
@@ -61,10 +107,12 @@ bool Inference::run(const Rows& rows, Range layers, const Scaler& scaler, const 
       finish(buffers, here, first, epilogue.lanes);
     }
   });
+  if (invalid.load(std::memory_order_relaxed)) return PassOutcome::invalid_value;
+  return stopped ? PassOutcome::stopped : PassOutcome::completed;
 }
 
-bool Inference::copy_output(const Rows& rows, Range layers, const Scaler& in, const Scaler& out_scaler,
-                            MatrixView<float> out) const {
+PassOutcome Inference::copy_output(const Rows& rows, Range layers, const Scaler& in, const Scaler& out_scaler,
+                                   MatrixView<float> out) const {
   return run(
       rows, layers, in, nullptr, [&](const NetworkBuffers& buffers, Range here, Index first, const float*) {
         const MatrixView<float> result = rows_of(buffers.output(), here);
@@ -84,23 +132,23 @@ bool Inference::copy_output(const Rows& rows, Range layers, const Scaler& in, co
       });
 }
 
-bool Inference::encode(const Rows& rows, MatrixView<float> codes) const {
+PassOutcome Inference::encode(const Rows& rows, MatrixView<float> codes) const {
   return copy_output(rows, network_.encoder(), scaler_, Scaler(), codes);
 }
 
-bool Inference::decode(const Rows& codes, MatrixView<float> out) const {
+PassOutcome Inference::decode(const Rows& codes, MatrixView<float> out) const {
   return copy_output(codes, network_.decoder(), Scaler(), scaler_, out);
 }
 
-bool Inference::reconstruct(const Rows& rows, MatrixView<float> out) const {
+PassOutcome Inference::reconstruct(const Rows& rows, MatrixView<float> out) const {
   return copy_output(rows, network_.all(), scaler_, scaler_, out);
 }
 
-bool Inference::layer_output(const Rows& rows, Index layer, MatrixView<float> out) const {
+PassOutcome Inference::layer_output(const Rows& rows, Index layer, MatrixView<float> out) const {
   return copy_output(rows, {0, layer + 1}, scaler_, Scaler(), out);
 }
 
-bool Inference::row_errors(const Rows& rows, const Objective& objective, float* out) const {
+PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, float* out) const {
   const auto scale = static_cast<float>(objective.scale(rows.features()));
   return run(rows, network_.all(), scaler_, &objective,
              [&](const NetworkBuffers&, Range here, Index first, const float* lanes) {
@@ -108,24 +156,7 @@ bool Inference::row_errors(const Rows& rows, const Objective& objective, float* 
              });
 }
 
-bool Inference::row_losses(const Rows& rows, const Objective& objective, const NoiseOrigin& noise,
-                           float* reconstruction, double* penalty) const {
-  const auto scale = static_cast<float>(objective.scale(rows.features()));
-  return run(
-      rows, network_.all(), scaler_, &objective,
-      [&](const NetworkBuffers& buffers, Range here, Index first, const float* lanes) {
-        network_.kernels().finish_loss(lanes, here.size(), scale, reconstruction + first);
-        for (Index r = 0; r < here.size(); ++r) {
-          penalty[first + r] = 0.0;
-          for (Index i = 0; i < network_.size(); ++i) {
-            penalty[first + r] += network_.layer(i).row_penalty(buffers.at(i), here.begin + r);
-          }
-        }
-      },
-      &noise);
-}
-
-bool Inference::feature_errors(const Rows& rows, MatrixView<float> out) const {
+PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out) const {
   return run(rows, network_.all(), scaler_, nullptr,
              [&](const NetworkBuffers& buffers, Range here, Index first, const float*) {
                for (Index r = 0; r < here.size(); ++r) {
@@ -137,7 +168,7 @@ bool Inference::feature_errors(const Rows& rows, MatrixView<float> out) const {
              });
 }
 
-bool Inference::code_deviations(const Rows& rows, MatrixView<float> out) const {
+PassOutcome Inference::code_deviations(const Rows& rows, MatrixView<float> out) const {
   const auto code = static_cast<std::size_t>(network_.code_layers() - 1);
   require(std::holds_alternative<GaussianCodeSpec>(network_.specs()[code]),
           "only a gaussian code has a deviation.");

@@ -11,6 +11,7 @@
 #include "data/scaler.h"
 #include "model/network.h"
 #include "model/parameters.h"
+#include "model/pass_space.h"
 
 namespace diabolo {
 
@@ -29,6 +30,9 @@ class Model {
   [[nodiscard]] const Scaler& scaler() const { return scaler_; }
   void set_scaler(Scaler scaler);
 
+  /// Kept ready for predictions; nothing in them outlives a pass.
+  [[nodiscard]] PassSpacePool& spaces() const { return spaces_; }
+
   /// Bytes of a model for inference. Throws std::overflow_error for sizes beyond 64 bits.
   [[nodiscard]] static Index planned_bytes(const Network& network);
 
@@ -36,6 +40,7 @@ class Model {
   std::shared_ptr<const Network> network_;
   Parameters parameters_;
   Scaler scaler_;
+  mutable PassSpacePool spaces_;
 };
 
 /// Initial weights: kernels by each layer's initializer, biases 0, prelu slopes 0.25. False: stopped by the

@@ -7,22 +7,16 @@
 // The checksum is the CRC-32 of the whole file with its own eight digits set to 0.
 #include "model/model_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <functional>
 #include <limits>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "base/crc32.h"
+#include "base/files.h"
 #include "base/json.h"
 
 namespace diabolo {
@@ -299,165 +293,6 @@ std::string header_text(const ModelFile& model, const std::vector<const FileTens
   return text;
 }
 
-// ---- The operating system (POSIX) ----
-
-// One call may move at most 2 GiB on Linux, and macOS refuses more.
-constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
-
-[[noreturn]] void fail(const char* action, const std::filesystem::path& path, int error = errno) {
-  throw std::filesystem::filesystem_error(action, path, std::error_code(error, std::generic_category()));
-}
-
-// Repeats a call that a signal interrupted.
-template <class Call>
-auto retry(const Call& call) {
-  auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
-  return result;
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return number_; }
-
- private:
-  int number_;
-};
-
-// A path with a zero byte in it would name another file to the system.
-void refuse_zero_byte(const std::filesystem::path& path) {
-  if (path.native().find('\0') != std::string::npos) fail("the path has a zero byte", path, EINVAL);
-}
-
-void refuse_special_file(mode_t mode, const char* action, const std::filesystem::path& path) {
-  if (S_ISDIR(mode)) fail(action, path, EISDIR);
-  if (!S_ISREG(mode)) fail("a model must be a regular file", path, EINVAL);
-}
-
-ModelFile read_regular_file(const std::filesystem::path& path) {
-  constexpr const char* action = "cannot read the model file";
-  refuse_zero_byte(path);
-  // O_NONBLOCK: opening a pipe must not wait for its writer.
-  const Descriptor file(retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
-  if (file.get() < 0) fail(action, path);
-  struct stat status{};
-  if (::fstat(file.get(), &status) != 0) fail(action, path);
-  refuse_special_file(status.st_mode, action, path);
-  return read_in_order(static_cast<std::uint64_t>(status.st_size), [&](std::span<std::byte> rest) {
-    while (!rest.empty()) {
-      const std::size_t size = std::min(rest.size(), kMaxTransfer);
-      const ssize_t count = retry([&] { return ::read(file.get(), rest.data(), size); });
-      if (count < 0) fail(action, path);
-      if (count == 0) throw ModelFileError("the file was truncated while it was read");
-      rest = rest.subspan(static_cast<std::size_t>(count));
-    }
-  });
-}
-
-void write_all(int file, std::span<const std::byte> rest, const std::filesystem::path& path) {
-  while (!rest.empty()) {
-    const std::size_t size = std::min(rest.size(), kMaxTransfer);
-    const ssize_t count = retry([&] { return ::write(file, rest.data(), size); });
-    if (count < 0) fail("cannot write the model file", path);
-    rest = rest.subspan(static_cast<std::size_t>(count));
-  }
-}
-
-// The file that a chain of symbolic links ends at; it need not exist.
-std::filesystem::path resolve_links(const std::filesystem::path& path) {
-  std::filesystem::path target = path;
-  std::error_code ignored;  // whatever is wrong with the path, opening its folder will tell
-  for (int links = 0; std::filesystem::is_symlink(target, ignored); ++links) {
-    if (links == 40) fail("cannot write the model file", path, ELOOP);  // Linux's own limit
-    target = target.parent_path() / std::filesystem::read_symlink(target);
-  }
-  return target;
-}
-
-// A new file beside the one it is going to replace; removed again unless it was renamed.
-class TemporaryFile {
- public:
-  TemporaryFile(int folder, mode_t mode, const std::filesystem::path& path) : folder_(folder) {
-    // The target's own name is left out: with anything added it might be too long.
-    for (int attempt = 0; file_ < 0; ++attempt) {
-      const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-      name_ = ".diabolo-" + to_string(::getpid()) + "-" + to_string(now) + "-" + to_string(attempt) + ".tmp";
-      constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-      file_ = retry([&] { return ::openat(folder, name_.c_str(), flags, mode); });
-      const bool taken = file_ < 0 && errno == EEXIST && attempt < 100;
-      if (file_ < 0 && !taken) fail("cannot create a temporary file beside", path);
-    }
-  }
-  ~TemporaryFile() {
-    ::close(file_);
-    if (!renamed_) ::unlinkat(folder_, name_.c_str(), 0);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  int get() const { return file_; }
-
-  void rename(const std::string& target, const std::filesystem::path& path) {
-    if (::renameat(folder_, name_.c_str(), folder_, target.c_str()) != 0) {
-      fail("cannot replace the model file", path);
-    }
-    renamed_ = true;
-  }
-
- private:
-  int folder_;
-  int file_ = -1;
-  std::string name_;
-  bool renamed_ = false;
-};
-
-// The open folder serves every step, so that renaming it meanwhile cannot split them between two folders.
-void replace_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& pieces) {
-  constexpr const char* action = "cannot write the model file";
-  refuse_zero_byte(path);
-  const std::filesystem::path target = resolve_links(path);
-  const std::string name = target.filename().native();
-  if (name.empty()) fail(action, path, path.empty() ? ENOENT : EISDIR);
-  const std::filesystem::path folder_path = target.has_parent_path() ? target.parent_path() : ".";
-  constexpr int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  const Descriptor folder(retry([&] { return ::open(folder_path.c_str(), flags); }));
-  if (folder.get() < 0) fail("cannot open the folder of the model file", path);
-
-  mode_t mode = 0666;  // of a new file, less the umask
-  struct stat old{};
-  const bool replaces = ::fstatat(folder.get(), name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0;
-  if (!replaces && errno != ENOENT) fail(action, path);
-  if (replaces) {
-    refuse_special_file(old.st_mode, action, path);
-    // Renaming would ignore the write protection of the file itself.
-    if (::faccessat(folder.get(), name.c_str(), W_OK, AT_EACCESS) != 0) fail(action, path);
-    mode = old.st_mode & 0777;
-  }
-
-  TemporaryFile temporary(folder.get(), mode, path);
-  if (replaces) {
-    // What the umask took away; only if it did, since some file systems know no permissions.
-    struct stat created{};
-    if (::fstat(temporary.get(), &created) != 0) fail(action, path);
-    if ((created.st_mode & 0777) != mode && ::fchmod(temporary.get(), mode) != 0) {
-      fail("cannot keep the permissions of the model file", path);
-    }
-  }
-  for (const std::span<const std::byte> piece : pieces) write_all(temporary.get(), piece, path);
-  if (retry([&] { return ::fsync(temporary.get()); }) != 0) fail("cannot flush the model file to disk", path);
-  temporary.rename(name, path);
-  // EINVAL: the file system cannot flush folders, and there is nothing better to do.
-  if (retry([&] { return ::fsync(folder.get()); }) != 0 && errno != EINVAL) {
-    fail("the model file was replaced, but flushing its folder to disk failed", path);
-  }
-}
-
 }  // namespace
 
 std::size_t byte_size(DType dtype) { return dtype == DType::F32 ? 4 : 8; }
@@ -472,7 +307,10 @@ ModelFile parse_model_file(std::span<const std::byte> file) {
 
 ModelFile read_model_file(const std::filesystem::path& path) {
   try {
-    return read_regular_file(path);
+    const RegularFile file(path);
+    return read_in_order(file.size(), [&](std::span<std::byte> out) {
+      if (file.read(out) < out.size()) throw ModelFileError("the file was truncated while it was read");
+    });
   } catch (const ModelFileError& error) {
     throw ModelFileError(shown(path.native(), kMaxPathShown) + ": " + error.what());
   }

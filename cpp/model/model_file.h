@@ -42,12 +42,8 @@ struct ModelFile {
 [[nodiscard]] ModelFile read_model_file(const std::filesystem::path& path);
 [[nodiscard]] ModelFile parse_model_file(std::span<const std::byte> file);
 
-/// Replaces the file in one step: at every moment, even if killed, there is the old file or the new one.
-/// A symbolic link stays and its target is replaced. A replaced file passes on its permissions, but not its
-/// owner nor its other hard links; a write-protected one is an error. After an error the old file is as it
-/// was and no temporary remains; only a killed process leaves one, named .diabolo-*.tmp. (Should flushing the
-/// folder fail at the very end, the error says that the new file is in place.) Throws filesystem_error, or
-/// std::invalid_argument when the reader would not accept the model.
+/// Replaces the file in one step, as replace_file does. Throws filesystem_error, or std::invalid_argument
+/// when the reader would not accept the model.
 void write_model_file(const std::filesystem::path& path, const ModelFile& model);
 
 }  // namespace diabolo

@@ -1,12 +1,15 @@
-// Model files, as metadata and tensors.
+// Model files, as metadata and tensors; and any other file, replaced in one step.
 #include <pybind11/stl.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/files.h"
 #include "model/model_file.h"
 #include "python/arrays.h"
 #include "python/bindings.h"
@@ -65,12 +68,24 @@ void write_file(const std::string& path, const std::map<std::string, std::string
   }
 }
 
+void replace_with(const std::string& path, const py::bytes& contents) {
+  const std::string_view text(contents);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  try {
+    const py::gil_scoped_release released;
+    replace_file(path, {&bytes, 1});
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw_os_error(error);
+  }
+}
+
 }  // namespace
 
 void define_files(py::module_& m) {
   py::register_exception<ModelFileError>(m, "ModelFileError", PyExc_ValueError);
   m.def("read_model_file", &read_file, py::arg("path"));
   m.def("write_model_file", &write_file, py::arg("path"), py::arg("metadata"), py::arg("tensors"));
+  m.def("replace_file", &replace_with, py::arg("path"), py::arg("contents"));
 }
 
 }  // namespace diabolo

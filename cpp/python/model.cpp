@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,29 +42,51 @@ std::shared_ptr<Model> model_with_weights(const Model& model, const py::dict& we
   return changed;
 }
 
+/// Which values are refused.
+struct Checks {
+  bool finite = false;         // those that are not finite as float32
+  bool unit_interval = false;  // and those outside of [0, 1]
+};
+
+void refuse(const Checks& checks, Inference& inference) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (checks.unit_interval) {
+    inference.refuse_outside(0.0f, 1.0f);
+  } else if (checks.finite) {
+    inference.refuse_outside(-infinity, infinity);
+  }
+}
+
+/// What a pass writes, (rows, cols); None if it met a value that is refused.
 template <class Run>
-FloatArray infer(const Model& model, const PyRows& rows, Index cols, int threads, const Run& run) {
+std::optional<FloatArray> infer(const Model& model, const PyRows& rows, Index cols, Checks checks,
+                                int threads, const Run& run) {
   FloatArray out = new_matrix(rows.rows.count(), cols);
   const MatrixView<float> view = view_of(out);
   PythonHook hook;
-  without_gil(hook, [&](PollHook* h) {
-    const Inference inference(model.network(), model.parameters(), model.scaler(), threads, h);
+  const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
+    Inference inference(model, threads, h);
+    refuse(checks, inference);
     return run(inference, view);
   });
+  if (outcome == PassOutcome::invalid_value) return std::nullopt;
   return out;
 }
 
-/// In nats a row: the objective is summed over features.
-py::array_t<double> evidence(const Model& model, const PyRows& rows, const std::string& loss, bool importance,
-                             std::uint64_t seed, std::int64_t samples, int threads) {
+/// In nats a row: the objective is summed over features. None if a value is refused.
+std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& rows, const std::string& loss,
+                                            bool importance, std::uint64_t seed, std::int64_t samples,
+                                            int threads, bool finite, bool unit_interval) {
   const Objective objective{value_of(kLosses, loss), true};
   const auto kind = importance ? Inference::Evidence::importance : Inference::Evidence::average;
   std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
   PythonHook hook;
-  without_gil(hook, [&](PollHook* h) {
-    const Inference inference(model.network(), model.parameters(), model.scaler(), threads, h);
+  const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
+    Inference inference(model, threads, h);
+    refuse({finite, unit_interval}, inference);
     return inference.evidence(rows.rows, objective, kind, seed, samples, out.data());
   });
+  if (outcome == PassOutcome::invalid_value) return std::nullopt;
   return as_array(std::move(out));
 }
 
@@ -104,57 +127,72 @@ void define_model(py::module_& m) {
            })
       .def("get_weights", &weights_of)
       .def("with_weights", &model_with_weights)
-      .def("transform",
-           [](const Model& self, const PyRows& rows, int threads) {
-             return infer(
-                 self, rows, self.network().outputs(self.network().encoder()), threads,
-                 [&](const Inference& i, MatrixView<float> out) { return i.encode(rows.rows, out); });
-           })
-      .def("inverse_transform",
-           [](const Model& self, const PyRows& codes, int threads) {
-             return infer(
-                 self, codes, self.network().outputs(self.network().all()), threads,
-                 [&](const Inference& i, MatrixView<float> out) { return i.decode(codes.rows, out); });
-           })
-      .def("reconstruct",
-           [](const Model& self, const PyRows& rows, int threads) {
-             return infer(
-                 self, rows, self.network().outputs(self.network().all()), threads,
-                 [&](const Inference& i, MatrixView<float> out) { return i.reconstruct(rows.rows, out); });
-           })
-      .def("feature_errors",
-           [](const Model& self, const PyRows& rows, int threads) {
-             return infer(
-                 self, rows, rows.rows.features(), threads,
-                 [&](const Inference& i, MatrixView<float> out) { return i.feature_errors(rows.rows, out); });
-           })
-      .def("layer_output",
-           [](const Model& self, const PyRows& rows, Index layer, int threads) {
-             if (layer < 0 || layer >= self.network().size()) throw py::index_error("no such layer.");
-             return infer(self, rows, self.network().layer(layer).outputs(), threads,
-                          [&](const Inference& i, MatrixView<float> out) {
-                            return i.layer_output(rows.rows, layer, out);
-                          });
-           })
-      .def("code_deviations",
-           [](const Model& self, const PyRows& rows, int threads) {
-             return infer(self, rows, self.network().outputs(self.network().encoder()), threads,
-                          [&](const Inference& i, MatrixView<float> out) {
-                            return i.code_deviations(rows.rows, out);
-                          });
-           })
-      .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
-           py::arg("samples"), py::arg("threads"))
+      .def(
+          "transform",
+          [](const Model& self, const PyRows& rows, int threads, bool finite) {
+            return infer(self, rows, self.network().outputs(self.network().encoder()), {finite}, threads,
+                         [&](const Inference& i, MatrixView<float> out) { return i.encode(rows.rows, out); });
+          },
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+      .def(
+          "inverse_transform",
+          [](const Model& self, const PyRows& codes, int threads, bool finite) {
+            return infer(
+                self, codes, self.network().outputs(self.network().all()), {finite}, threads,
+                [&](const Inference& i, MatrixView<float> out) { return i.decode(codes.rows, out); });
+          },
+          py::arg("codes"), py::arg("threads"), py::arg("finite") = false)
+      .def(
+          "reconstruct",
+          [](const Model& self, const PyRows& rows, int threads, bool finite) {
+            return infer(
+                self, rows, self.network().outputs(self.network().all()), {finite}, threads,
+                [&](const Inference& i, MatrixView<float> out) { return i.reconstruct(rows.rows, out); });
+          },
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+      .def(
+          "feature_errors",
+          [](const Model& self, const PyRows& rows, int threads, bool finite) {
+            return infer(
+                self, rows, rows.rows.features(), {finite}, threads,
+                [&](const Inference& i, MatrixView<float> out) { return i.feature_errors(rows.rows, out); });
+          },
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+      .def(
+          "layer_output",
+          [](const Model& self, const PyRows& rows, Index layer, int threads) {
+            if (layer < 0 || layer >= self.network().size()) throw py::index_error("no such layer.");
+            return infer(self, rows, self.network().layer(layer).outputs(), {}, threads,
+                         [&](const Inference& i, MatrixView<float> out) {
+                           return i.layer_output(rows.rows, layer, out);
+                         });
+          },
+          py::arg("rows"), py::arg("layer"), py::arg("threads"))
       .def(
           "row_errors",
-          [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool sum_features) {
+          [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool finite,
+             bool unit_interval, bool sum_features) -> std::optional<py::array> {
             const Objective objective{value_of(kLosses, loss), sum_features};
-            FloatArray errors = infer(self, rows, 1, threads, [&](const Inference& i, MatrixView<float> out) {
-              return i.row_errors(rows.rows, objective, out.data);
-            });
-            return errors.reshape({rows.rows.count()});
+            const auto errors = infer(self, rows, 1, {finite, unit_interval}, threads,
+                                      [&](const Inference& i, MatrixView<float> out) {
+                                        return i.row_errors(rows.rows, objective, out.data);
+                                      });
+            if (!errors) return std::nullopt;
+            return py::array(*errors).reshape({rows.rows.count()});
           },
-          py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("sum_features") = false);
+          py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("finite") = false,
+          py::arg("unit_interval") = false, py::arg("sum_features") = false)
+      .def(
+          "code_deviations",
+          [](const Model& self, const PyRows& rows, int threads, bool finite) {
+            return infer(
+                self, rows, self.network().outputs(self.network().encoder()), {finite}, threads,
+                [&](const Inference& i, MatrixView<float> out) { return i.code_deviations(rows.rows, out); });
+          },
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+      .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
+           py::arg("samples"), py::arg("threads"), py::arg("finite") = false,
+           py::arg("unit_interval") = false);
 }
 
 }  // namespace diabolo

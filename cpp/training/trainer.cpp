@@ -63,7 +63,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       target_(buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
-      row_numbers_(2 * slab_rows_),
+      row_numbers_(kSlots * slab_rows_),
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips())),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
@@ -105,7 +105,9 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   weight_not_finite_ = false;
   for (std::vector<double>& tallies : tallies_) std::fill(tallies.begin(), tallies.end(), 0.0);
   order_.begin_epoch(epoch_);
-  choose_rows(0, 0);
+  const Slab first = slab_at(0, train_.count(), settings_.batch_size, 0);
+  choose_rows(first);
+  choose_rows(slab_after(first));
 
   Team team(threads_, hook);
   const bool stopped = team.run([this](Worker& worker) { run_steps(worker); });
@@ -134,10 +136,13 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   return report;
 }
 
-Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size) const {
+Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size, int slot) const {
+  Slab slab;
+  slab.position = position;
+  slab.slot = slot;
+  if (position >= total) return slab;
   const Index batch_begin = position / batch_size * batch_size;
   const Index batch_end = std::min(batch_begin + batch_size, total);
-  Slab slab;
   slab.rows = std::min(slab_rows_, batch_end - position);
   slab.batch_rows = batch_end - batch_begin;
   slab.first_row = position - batch_begin;
@@ -146,33 +151,37 @@ Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size) co
   return slab;
 }
 
+Trainer::Slab Trainer::slab_after(const Slab& slab) const {
+  return slab_at(slab.position + slab.rows, train_.count(), settings_.batch_size, (slab.slot + 1) % kSlots);
+}
+
 void Trainer::run_steps(Worker& worker) {
   StepRules rules;
-  int slot = 0;
-  for (Index position = 0; position < train_.count(); slot = 1 - slot) {
-    Slab slab = slab_at(position, train_.count(), settings_.batch_size);
-    slab.slot = slot;
-    const std::int64_t step = position / settings_.batch_size;
+  for (Slab slab = slab_at(0, train_.count(), settings_.batch_size, 0); slab.rows > 0;
+       slab = slab_after(slab)) {
+    const std::int64_t step = slab.position / settings_.batch_size;
     slab.step = epoch_ * steps_per_epoch_ + step;
     if (slab.first) {
       rules = rules_at(settings_.optimizer, slab.step, steps_per_epoch_, settings_.epochs);
       if (worker.is_caller()) step_ = step;
     }
-    if (!train_slab(worker, slab, position, rules)) return;
-    position += slab.rows;
+    if (!train_slab(worker, slab, rules)) return;
   }
 }
 
-bool Trainer::train_slab(Worker& worker, const Slab& slab, Index position, const StepRules& rules) {
+bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rules) {
   rows_phase(worker, train_, slab);
   if (worker.meet()) return false;
 
+  const Slab next = slab_after(slab);
   if (worker.is_caller()) {
     collect_loss(worker, slab);
-    choose_rows(position + slab.rows, 1 - slab.slot);
+    choose_rows(slab_after(next));
   }
   observe(worker, slab);
-  weights_phase(worker, slab, clips() ? kernels::GradientUse::store : kernels::GradientUse::update, rules);
+  const Range mine = worker.share(next.rows);
+  weights_phase(worker, slab, clips() ? kernels::GradientUse::store : kernels::GradientUse::update, rules,
+                UpcomingRows(train_, numbers_of(next) + mine.begin, mine.size()));
   if (worker.meet()) return false;
 
   if (!slab.last) return true;
@@ -194,8 +203,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const Range mine = worker.share(slab.rows);
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
-  rows.gather(row_numbers_.data() + slab.slot * slab_rows_ + mine.begin, mine.size(), start_->scaler(),
-              rows_of(buffers_.input, mine));
+  rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
   const double scale = settings_.objective.scale(network_.outputs(network_.all()));
@@ -255,9 +263,9 @@ std::vector<const char*> Trainer::measure_names() const {
 }
 
 void Trainer::weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use,
-                            const StepRules& rules) {
+                            const StepRules& rules, UpcomingRows upcoming) {
   const GradientPass pass{slab.rows, !slab.first, slab.last, use};
-  if (!gradients_.run(worker, pass, rules)) give_up(worker, weight_not_finite_);
+  if (!gradients_.run(worker, pass, rules, upcoming)) give_up(worker, weight_not_finite_);
 }
 
 /// Everyone learns of it at the next meeting, so that all leave at the same place.
@@ -280,10 +288,8 @@ bool Trainer::clip_and_update(Worker& worker, StepRules rules) {
   return !worker.meet();
 }
 
-void Trainer::choose_rows(Index position, int slot) {
-  if (position >= train_.count()) return;
-  const Slab slab = slab_at(position, train_.count(), settings_.batch_size);
-  order_.next(slab.rows, row_numbers_.data() + slot * slab_rows_);
+void Trainer::choose_rows(const Slab& slab) {
+  order_.next(slab.rows, row_numbers_.data() + slab.slot * slab_rows_);
 }
 
 /// In the order of the rows, whatever the workers.
@@ -307,13 +313,14 @@ std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
   const Index rows = validation_->count();
   AlignedBuffer<float> errors(rows);
   AlignedBuffer<double> penalties(network_.has_penalty() ? rows : 0);
-  const Inference inference(network_, parameters_, start_->scaler(), settings_.threads, hook);
+  const Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads,
+                            hook);
   const NoiseOrigin noise{settings_.seed, RandomStream::validation_noise, 0, 0};
-  const bool done =
+  const PassOutcome outcome =
       network_.has_penalty()
           ? inference.row_losses(*validation_, settings_.objective, noise, errors.data(), penalties.data())
           : inference.row_errors(*validation_, settings_.objective, errors.data());
-  if (!done) return std::nullopt;
+  if (outcome != PassOutcome::completed) return std::nullopt;
   double sum = 0.0;
   double penalty_sum = 0.0;
   for (Index i = 0; i < rows; ++i) sum += static_cast<double>(errors[i]);
@@ -336,7 +343,7 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
   Team team(threads_);
   team.run([&](Worker& worker) {
     for (Index position = 0; position < rows.count();) {
-      const Slab slab = slab_at(position, rows.count(), rows.count());
+      const Slab slab = slab_at(position, rows.count(), rows.count(), 0);
       if (worker.is_caller()) {
         for (Index r = 0; r < slab.rows; ++r) row_numbers_[r] = rows.source_row(position + r);
       }
@@ -344,7 +351,7 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
       rows_phase(worker, rows, slab);
       if (worker.meet()) return;
       if (worker.is_caller()) collect_loss(worker, slab);
-      weights_phase(worker, slab, kernels::GradientUse::store, rules);
+      weights_phase(worker, slab, kernels::GradientUse::store, rules, {});
       if (worker.meet()) return;
       position += slab.rows;
     }

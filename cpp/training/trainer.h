@@ -86,30 +86,40 @@ class Trainer {
                                            const TrainingSettings& settings);
 
  private:
+  /// The rows of a slab are chosen two slabs ahead, so that every worker can ask for the next one's.
+  static constexpr int kSlots = 3;
+
   /// Rows of a batch that pass through the network together: at most slab_rows_, so that memory does not grow
   /// with the batch. Gradients add up from slab to slab; the last one's weights phase ends in the update.
   struct Slab {
+    Index position = 0;  // in the epoch
     Index rows = 0;
     Index batch_rows = 0;
     bool first = true;
     bool last = true;
-    int slot = 0;           // which half of row_numbers_
+    int slot = 0;           // where its row numbers lie in row_numbers_
     Index first_row = 0;    // its position in the batch
     std::int64_t step = 0;  // of the run
   };
 
-  [[nodiscard]] Slab slab_at(Index position, Index total, Index batch_size) const;
+  /// The slab at a position of `total` rows; none there: one of no rows.
+  [[nodiscard]] Slab slab_at(Index position, Index total, Index batch_size, int slot) const;
+  [[nodiscard]] Slab slab_after(const Slab& slab) const;
   void run_steps(Worker& worker);
-  [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, Index position, const StepRules& rules);
+  [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, const StepRules& rules);
   [[nodiscard]] StepContext context(const Slab& slab) const;
   void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
   void observe(Worker& worker, const Slab& slab);
   [[nodiscard]] double penalty() const;  // of the weights
   [[nodiscard]] std::vector<Measure> measures() const;
-  void weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use, const StepRules& rules);
+  void weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use, const StepRules& rules,
+                     UpcomingRows upcoming);
   [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
   static void give_up(Worker& worker, std::atomic<bool>& reason);
-  void choose_rows(Index position, int slot);
+  void choose_rows(const Slab& slab);
+  [[nodiscard]] const Index* numbers_of(const Slab& slab) const {
+    return row_numbers_.data() + slab.slot * slab_rows_;
+  }
   void collect_loss(Worker& worker, const Slab& slab);
 
   [[nodiscard]] bool has_penalty() const {
@@ -136,7 +146,7 @@ class Trainer {
   const MatrixView<float> target_;    // (slab rows, features): the rows as they came in
   const MatrixView<float> lanes_;     // (slab rows, 16)
   AlignedBuffer<float> row_loss_;     // (slab rows)
-  AlignedBuffer<Index> row_numbers_;  // (2, slab rows): of this slab, and of the next
+  AlignedBuffer<Index> row_numbers_;  // (kSlots, slab rows): of this slab and of those to come
   GradientList gradients_;
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
   EpochReport completed_report_;

@@ -6,13 +6,15 @@ AutoEncoder(n_components=16, loss='mae')
 """
 
 import os
+from typing import Any
 
 # First of all, before NumPy: on a CPU that is too old its ImportError says so, where NumPy's own might crash.
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
 from diabolo._denoising import DenoisingAutoEncoder
-from diabolo._network_estimator import NetworkEstimator
+from diabolo._import_weights import from_keras, from_torch
+from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
 from diabolo._sparse import SparseAutoEncoder
 from diabolo._variational import VariationalAutoEncoder
@@ -44,12 +46,15 @@ __all__ = [
     "Optimizer",
     "PosteriorCollapseWarning",
     "RMSprop",
+    "ReconstructionOutlierDetector",
     "Schedule",
     "SparseAutoEncoder",
     "StepDecay",
     "TrainingDivergedError",
     "VariationalAutoEncoder",
     "available_isas",
+    "from_keras",
+    "from_torch",
     "load",
     "show_versions",
 ]
@@ -58,11 +63,17 @@ __version__ = _core.__version__
 
 _ESTIMATORS: dict[str, type[Estimator]] = {
     cls.__name__: cls
-    for cls in (AutoEncoder, DenoisingAutoEncoder, SparseAutoEncoder, VariationalAutoEncoder)
+    for cls in (
+        AutoEncoder,
+        DenoisingAutoEncoder,
+        ReconstructionOutlierDetector,
+        SparseAutoEncoder,
+        VariationalAutoEncoder,
+    )
 }
 
 
-def load(path: str | os.PathLike[str]) -> NetworkEstimator:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read an estimator that its `save` wrote.
 
     Parameters
@@ -81,9 +92,7 @@ def load(path: str | os.PathLike[str]) -> NetworkEstimator:
     OSError
         What the operating system says of the file.
     """
-    estimator = load_estimator(path, _ESTIMATORS)
-    assert isinstance(estimator, NetworkEstimator)
-    return estimator
+    return load_estimator(path, _ESTIMATORS)
 
 
 def available_isas() -> list[str]:

@@ -97,7 +97,7 @@ class AutoEncoder(NetworkEstimator):
     feature_names_in_ : ndarray of str objects, shape (n_features,)
         Column names; only if X was a frame whose column names are all strings.
     stop_reason_ : str
-        "epochs", "early_stopping" or "interrupted".
+        "epochs", "early_stopping", "interrupted" or, from another library, "imported".
 
     Notes
     -----

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,14 +38,20 @@ class Estimator:
         Parameters
         ----------
         deep : bool, default True
-            Accepted as scikit-learn does; there are no nested estimators here.
+            Whether to return those of nested estimators as well, under names such as
+            "autoencoder__n_components".
 
         Returns
         -------
         dict
             Names and values, as they were given.
         """
-        return {name: getattr(self, name) for name in self._defaults()}
+        params = {name: getattr(self, name) for name in self._defaults()}
+        if deep:
+            for name, value in list(params.items()):
+                if _is_estimator(value):
+                    params.update({f"{name}__{inner}": v for inner, v in value.get_params().items()})
+        return params
 
     def set_params(self, **params: Any) -> Self:
         """Set hyper-parameters; they take effect, and are checked, at the next `fit`.
@@ -52,7 +59,7 @@ class Estimator:
         Parameters
         ----------
         **params
-            Names and new values.
+            Names and new values; "autoencoder__epochs" is the `epochs` of the estimator `autoencoder`.
 
         Returns
         -------
@@ -63,15 +70,24 @@ class Estimator:
         InvalidParameterError
             For a name that is no hyper-parameter; nothing is set then.
         """
-        valid = self._defaults()
-        for name in params:
-            if name not in valid:
+        own = self._defaults()
+        nested: dict[str, dict[str, Any]] = {}
+        for name, value in params.items():
+            outer, _, inner = name.partition("__")
+            if inner:
+                nested.setdefault(outer, {})[inner] = value
+            # The new value, if there is one: an estimator and its parameters may be set in one call.
+            holder = params.get(outer, getattr(self, outer, None))
+            if outer not in own or (inner and not _is_estimator(holder)):
                 raise InvalidParameterError(
                     f"Invalid parameter {name!r} for estimator {self!r}. "
-                    f"Valid parameters are: {sorted(valid)!r}."
+                    f"Valid parameters are: {sorted(own)!r}."
                 )
+        for outer, inner_params in nested.items():
+            params.get(outer, getattr(self, outer)).set_params(**inner_params)
         for name, value in params.items():
-            setattr(self, name, value)
+            if "__" not in name:
+                setattr(self, name, value)
         return self
 
     def __repr__(self) -> str:
@@ -95,6 +111,16 @@ class Estimator:
             transformer_tags=utils.TransformerTags(preserves_dtype=["float32"]),
             input_tags=utils.InputTags(),
         )
+
+    # ---- Files ----
+
+    def _more_contents(self) -> dict[str, object]:
+        """Return facts beside those of every estimator, by names of their own, for the metadata of a file."""
+        return {}
+
+    def _restore(self, fitted: Fitted, contents: Any, classes: Mapping[str, type["Estimator"]]) -> None:
+        """Become what a file holds."""
+        self._fitted = fitted
 
     # ---- What fit has found out ----
 
@@ -131,8 +157,12 @@ class Estimator:
 
     @property
     def stop_reason_(self) -> str:
-        """Why the training ended: "epochs" (all were run), "early_stopping" or "interrupted" (Ctrl-C)."""
+        """Why the training ended: "epochs" (all were run), "early_stopping", "interrupted" or "imported"."""
         return self._require_fitted().fitting.stop_reason
+
+
+def _is_estimator(value: object) -> bool:
+    return hasattr(value, "get_params") and hasattr(value, "set_params") and not isinstance(value, type)
 
 
 def _same(value: object, default: object) -> bool:

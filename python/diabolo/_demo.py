@@ -4,17 +4,16 @@ Where the rows come from is in `_demo_data.py`; how the picture is drawn, in `_d
 """
 
 import argparse
-import contextlib
 import importlib
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from diabolo import AutoEncoder, CosineDecay, TrainingDivergedError, _core
+from diabolo import AutoEncoder, CosineDecay, _core
+from diabolo._cli_options import int_from
 from diabolo._demo_data import (
     DemoError,
     Findings,
@@ -29,6 +28,11 @@ from diabolo._demo_data import (
 from diabolo._types import Float32Array
 
 SUMMARY = "train an autoencoder on real data, compare it with PCA and draw what comes out"
+EXAMPLES = """\
+examples:
+  diabolo demo
+  diabolo demo --data rows.npy --components 8 --output picture.png
+"""
 
 # For small data about as many passes as it takes; for large data enough to see what becomes of it.
 _ROWS_TO_SEE = 150_000
@@ -54,38 +58,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--components",
         metavar="N",
-        type=_int_from(1),
+        type=int_from(1),
         help="width of the code (default: the square root of the number of features)",
     )
     parser.add_argument(
         "--epochs",
         metavar="N",
-        type=_int_from(1),
+        type=int_from(1),
         help="passes over the training rows (default: fewer for large data, "
         f"from {_MOST_EPOCHS} to {_FEWEST_EPOCHS})",
     )
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=_int_from(0),
+        type=int_from(0),
         default=0,
         help="of everything random; the same seed gives the same weights (default: %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; return the exit code, 2 for what the user can put right."""
-    try:
-        _run(arguments)
-    except (DemoError, TrainingDivergedError, MemoryError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        print(f"python -m diabolo demo: error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _run(arguments: argparse.Namespace) -> None:
+    """Run the demo; return the exit code."""
     try:
         isa = _core.selected_isa()
     except ValueError as error:
@@ -121,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> None:
     _print_errors(findings)
     picture.write_picture(findings, arguments.output)
     print(f"\npicture    {arguments.output}")
+    return 0
 
 
 # ---- The two methods ----
@@ -211,15 +205,3 @@ def _print_errors(findings: Findings) -> None:
         f"  autoencoder  {ours.error:.5f}\n"
         f"  PCA          {theirs.error:.5f}{comparison}"
     )
-
-
-def _int_from(low: int) -> Callable[[str], int]:
-    """Return a type for argparse: ints of at least `low`."""
-
-    def converted(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            if low <= (value := int(text)) < 2**63:
-                return value
-        raise argparse.ArgumentTypeError(f"must be an int >= {low}. Got {text!r}.")
-
-    return converted

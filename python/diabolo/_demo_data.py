@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from diabolo import InvalidDataError, _core
+from diabolo._array_files import read_arrays
+from diabolo._cli_errors import CommandError
 from diabolo._inputs import as_table, check_values
 from diabolo._types import AnyArray, Float32Array
 
@@ -16,12 +18,10 @@ from diabolo._types import AnyArray, Float32Array
 _MAX_NUMBERS = 50_000_000
 _MIN_ROWS = 10
 _HELD_OUT = 0.25
-_ARRAY_NAMES = ("X", "x", "x_train", "X_train")
-_LABEL_NAMES = ("y", "y_train")
 
 
-class DemoError(Exception):
-    """Something the user can put right; the message is all they need to see."""
+class DemoError(CommandError):
+    """What the demo cannot do as it was asked to."""
 
 
 class Table(NamedTuple):
@@ -102,7 +102,9 @@ def load_digits() -> Table:
 
 def load_file(path: Path, seed: int) -> Table:
     """Return the rows, and the labels if there are any, of a .npy or .npz file."""
-    array, labels, array_name = _read(path)
+    if path.suffix not in (".npy", ".npz"):
+        raise DemoError(f"--data must name a .npy or .npz file. Got {str(path)!r}.")
+    array, labels, array_name = read_arrays(path)
     if array.ndim >= 1 and array.dtype.kind in "biuf" and len(array) < _MIN_ROWS:
         raise DemoError(f"{path}: {array_name} must have at least {_MIN_ROWS} rows. Got {len(array)}.")
     # Whatever has more than two dimensions is one row per first index.
@@ -125,44 +127,6 @@ def load_file(path: Path, seed: int) -> Table:
     return table._replace(
         rows=table.rows[some], labels=None if labels is None else labels[some], part_of=len(rows)
     )
-
-
-def _read(path: Path) -> tuple[AnyArray, AnyArray | None, str]:
-    """Return the array, its labels, and the name to call the array by."""
-    if path.suffix not in (".npy", ".npz"):
-        raise DemoError(f"--data must name a .npy or .npz file. Got {str(path)!r}.")
-    try:
-        if path.suffix == ".npy":
-            loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-            if not isinstance(loaded, np.ndarray):
-                loaded.close()
-                raise DemoError(f"{path}: a .npz file under the name of a .npy file")
-            return loaded, None, "the array"
-        # Opened here, for NumPy leaves a file open that is no archive.
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise DemoError(f"{path}: a .npy file under the name of a .npz file")
-            name, labels_name = _names(path, archive.files)
-            return archive[name], None if labels_name is None else archive[labels_name], name
-    except (DemoError, MemoryError):
-        raise
-    except OSError as error:
-        raise DemoError(f"{path}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged file makes NumPy raise whatever zip, header and token readers do
-        raise DemoError(f"{path}: not a file of plain NumPy arrays: {error}") from None
-
-
-def _names(path: Path, names: list[str]) -> tuple[str, str | None]:
-    """Return which array of an archive holds the rows, and which the labels."""
-    others = [name for name in names if name not in _LABEL_NAMES]
-    known = [name for name in _ARRAY_NAMES if name in others]
-    if not known and len(others) != 1:
-        held = ", ".join(names) if names else "no array at all"
-        raise DemoError(f"{path}: one array must be named X or x_train, or be the only one. It holds {held}.")
-    name = known[0] if known else others[0]
-    labels_name = "y_train" if name.endswith("_train") else "y"
-    return name, labels_name if labels_name in names else None
 
 
 def _image_shape(array: AnyArray) -> tuple[int, ...] | None:

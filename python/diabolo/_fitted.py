@@ -24,10 +24,11 @@ class Fitting(NamedTuple):
 class Fitted:
     """A trained network and the facts of its training. Nothing in it is ever changed."""
 
-    __slots__ = ("architecture", "fitting", "model")
+    __slots__ = ("architecture", "features", "fitting", "model")
 
     def __init__(self, architecture: Architecture, model: Model, fitting: Fitting) -> None:
         self.architecture = architecture
+        self.features = architecture.features  # looked at by every prediction
         self.model = model
         self.fitting = fitting
 

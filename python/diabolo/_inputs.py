@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from diabolo._core import Rows
-from diabolo._types import AnyArray
+from diabolo._types import AnyArray, Float64Array
 from diabolo._validation import shown
 from diabolo.exceptions import InvalidDataError
 
 _FLOAT32_MAX = 3.4028234663852886e38
+_READ_AS_THEY_ARE = frozenset(map(np.dtype, ("float32", "float64", "uint8")))
 _ACCEPTED = "float16, float32, float64, ints or bool"
 
 
@@ -29,6 +31,20 @@ class Table(NamedTuple):
     feature_names: tuple[str, ...] | None
     # The array or the columns that `rows` refers to: they must live as long, and messages quote from them.
     source: AnyArray | list[AnyArray]
+    # Which rows of the source `rows` are; None: all.
+    selected: npt.NDArray[np.int64] | None = None
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Table":
+        """Return the table of some of its rows."""
+        selected = indices if self.selected is None else self.selected[indices]
+        return self._replace(rows=self.rows.take(indices), selected=selected)
+
+    def block(self, begin: int, end: int) -> Float64Array:
+        """Return consecutive rows as a new array, (end - begin, features)."""
+        rows = slice(begin, end) if self.selected is None else self.selected[begin:end]
+        if isinstance(self.source, list):
+            return np.stack([column[rows] for column in self.source], axis=1).astype(np.float64)
+        return self.source[rows].astype(np.float64)
 
     def value(self, row: int, column: int) -> object:
         if isinstance(self.source, list):
@@ -43,9 +59,14 @@ class Table(NamedTuple):
 def as_table(data: Any, owner: str, name: str) -> Table:
     """Return `data` as a table of at least one row and one column; raise InvalidDataError if it is none.
 
-    Nothing is copied, except where the memory of `data` does not hold plain numbers at all: lists, and
-    columns of frames that are packed in bits or split in pieces.
+    Nothing is copied, except where the memory of `data` does not hold plain numbers at all: lists, arrays of
+    objects, and columns of frames that are packed in bits or split in pieces. What is a table already stays
+    the same table, under the new names.
     """
+    if type(data) is np.ndarray and data.ndim == 2 and data.size > 0 and data.dtype in _READ_AS_THEY_ARE:
+        return Table(owner, name, Rows(data), None, data)  # a small prediction takes no longer than the rest
+    if isinstance(data, Table):
+        return data._replace(owner=owner, name=name)
 
     def refuse(rule: str, found: str) -> InvalidDataError:
         return InvalidDataError(f"{owner}: {name} must {rule}. Got {found}.")
@@ -83,7 +104,7 @@ def as_table(data: Any, owner: str, name: str) -> Table:
         source = columns
         rows = Rows.from_columns(columns) if merged is None else Rows(merged)
     else:
-        _refuse_dtype(array.dtype, "", refuse)
+        array = _as_numbers(array, "", refuse)
         source = array
         rows = Rows(array)
     return Table(owner, name, rows, _feature_names(data), source)
@@ -115,25 +136,24 @@ def check_values(table: Table, *, unit_interval: str | None, threads: int) -> No
 def check_features(table: Table, count: int, names: tuple[str, ...] | None) -> None:
     """Compare the columns with those the estimator was fitted on."""
     owner, name = table.owner, table.name
+    # Names first, as scikit-learn does: of columns too few, they tell which are missing.
+    if names is not None and table.feature_names is not None and names != table.feature_names:
+        raise InvalidDataError(_names_differ(owner, name, names, table.feature_names))
     if table.rows.features != count:
         # scikit-learn's words, to the letter: its tests look for them.
         raise InvalidDataError(
             f"{name} has {table.rows.features} features, but {owner} is expecting {count} features as input"
         )
-    if names == table.feature_names:
-        return
-    if table.feature_names is None:
+    if names is not None and table.feature_names is None:
         warnings.warn(
             f"{name} does not have valid feature names, but {owner} was fitted with feature names",
             stacklevel=4,
         )
-    elif names is None:
+    elif names is None and table.feature_names is not None:
         warnings.warn(
             f"{name} has feature names, but {owner} was fitted without feature names",
             stacklevel=4,
         )
-    else:
-        raise InvalidDataError(_names_differ(owner, name, names, table.feature_names))
 
 
 def _names_differ(owner: str, name: str, fitted: tuple[str, ...], found: tuple[str, ...]) -> str:
@@ -181,6 +201,20 @@ def _as_array(data: object, refuse: Any) -> AnyArray:
         ) from error
 
 
+def _as_numbers(array: AnyArray, column: str, refuse: Any) -> AnyArray:
+    """Return the array itself; if it holds objects, their values as float64, as scikit-learn takes them."""
+    if array.dtype.kind != "O":
+        _refuse_dtype(array.dtype, column, refuse)
+        return array
+    try:
+        return array.astype(np.float64)
+    # Python's words, which scikit-learn passes on: "float() argument must be a string or a real number, ..."
+    except (ValueError, TypeError, OverflowError) as error:
+        raise refuse(
+            f"hold real numbers ({_ACCEPTED})", f"dtype object{column}, of which NumPy says: {error}"
+        ) from error
+
+
 def _refuse_dtype(dtype: np.dtype[Any], column: str, refuse: Any) -> None:
     """Refuse what is no real number that the core reads as it stands in memory."""
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
@@ -193,7 +227,6 @@ def _refuse_dtype(dtype: np.dtype[Any], column: str, refuse: Any) -> None:
     advice = {
         "c": ". Complex data not supported",
         "f": ". Convert it with .astype(numpy.float64)",
-        "O": ". If it holds numbers, convert it with .astype(numpy.float32)",
         "U": ". If it holds numbers, convert it with .astype(numpy.float32)",
         "S": ". If it holds numbers, convert it with .astype(numpy.float32)",
         "M": ". Convert it to numbers first: the time since a chosen moment, the hour of the day, ...",
@@ -207,7 +240,7 @@ def _refuse_dtype(dtype: np.dtype[Any], column: str, refuse: Any) -> None:
 # ---- Frames ----
 
 
-def _is_frame(data: object, module: str) -> bool:
+def is_frame(data: object, module: str) -> bool:
     """Return whether this is a DataFrame of a library, which then is loaded; we must not load it."""
     frame_class = getattr(sys.modules.get(module), "DataFrame", None)
     return frame_class is not None and isinstance(data, frame_class)
@@ -218,11 +251,11 @@ def _frame_columns(data: Any, refuse: Any) -> list[AnyArray] | None:
 
     Columns, because a frame may hold several types, and to bring it to one array would copy it whole.
     """
-    if _is_frame(data, "pandas"):
+    if is_frame(data, "pandas"):
         return [
             _pandas_column(data.iloc[:, index], label, refuse) for index, label in enumerate(data.columns)
         ]
-    if _is_frame(data, "polars"):
+    if is_frame(data, "polars"):
         return [_polars_column(series, refuse) for series in data.get_columns()]
     return None
 
@@ -234,9 +267,7 @@ def _pandas_column(series: Any, label: object, refuse: Any) -> AnyArray:
             f"hold plain NumPy numbers ({_ACCEPTED})",
             f"dtype {series.dtype}{where}. Convert it with .astype('float32'), missing values filled",
         )
-    _refuse_dtype(series.dtype, where, refuse)
-    column: AnyArray = series.to_numpy(copy=False)
-    return column
+    return _as_numbers(series.to_numpy(copy=False), where, refuse)
 
 
 def _polars_column(series: Any, refuse: Any) -> AnyArray:
@@ -272,7 +303,7 @@ def _as_one_array(columns: Sequence[AnyArray]) -> AnyArray | None:
 
 def _feature_names(data: Any) -> tuple[str, ...] | None:
     """Return the names of a frame's columns if they are all strings, else None."""
-    if _is_frame(data, "pandas") or _is_frame(data, "polars"):
+    if is_frame(data, "pandas") or is_frame(data, "polars"):
         labels = data.columns
     else:
         labels = getattr(data, "column_names", None)  # pyarrow's tables; their .columns are the data

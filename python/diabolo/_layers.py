@@ -162,6 +162,13 @@ def described(layer: Layer) -> dict[str, Any]:
     return fields
 
 
+def label(layer: Layer) -> str:
+    """Return what a layer is, in a few words."""
+    if isinstance(layer, DenseLayer):
+        return f"{layer.name} {layer.activation}"
+    return str(described(layer)["layer"])
+
+
 def layer_from(description: dict[str, Any]) -> Layer:
     """Return the layer that `described` described; KeyError or TypeError if there is none such."""
     fields = dict(description)

@@ -4,17 +4,18 @@ A kind adds its hyper-parameters and their rules, and what it hands to the core 
 the end of the class. The training itself is the core's.
 """
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
-from diabolo._base import Estimator
+from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
@@ -23,19 +24,23 @@ from diabolo._parameters import METRICS, RULES, check_combinations, check_valida
 from diabolo._persistence import save_estimator
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
+from diabolo._running_fits import fair_share, one_at_a_time
 from diabolo._scaling import fit_scaler
-from diabolo._types import Float32Array
+from diabolo._scikit_learn import FrameOutput, HtmlRepr
+from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, Rule, broken, checked
 from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
 from diabolo.optimizers import Optimizer
 from diabolo.schedules import Schedule
 
+_Array = TypeVar("_Array", Float32Array, Float64Array)
+
 
 # The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
 # one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class NetworkEstimator(Estimator):
+class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     n_components: int = field(default=32, kw_only=False)
@@ -70,6 +75,7 @@ class NetworkEstimator(Estimator):
 
     # ---- Training ----
 
+    @one_at_a_time
     def fit(self, X: Any, y: object = None, *, X_val: Any = None) -> Self:
         """Train a new network on X and replace what was fitted before.
 
@@ -100,6 +106,8 @@ class NetworkEstimator(Estimator):
         KeyboardInterrupt
             On Ctrl-C. The estimator then is that of the last completed epoch, with ``stop_reason_ ==
             "interrupted"``; if there was none, it is as it was.
+        RuntimeError
+            This estimator is being fitted already, by another thread.
 
         Notes
         -----
@@ -110,7 +118,7 @@ class NetworkEstimator(Estimator):
         self._complete(owner, p)
         check_combinations(owner, p)
         check_validation(owner, p, X_val is not None)
-        threads = _thread_count(p.n_jobs)
+        threads = _training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
         plan = self._architecture(table.rows.features, p)
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
@@ -150,7 +158,7 @@ class NetworkEstimator(Estimator):
         self._look_at(owner, p, self.history_)
         return self
 
-    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Float32Array:
+    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Any:
         """Train on X and return its codes: `fit`, then `transform`.
 
         Parameters
@@ -165,12 +173,13 @@ class NetworkEstimator(Estimator):
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
+            Or a frame, if `set_output` says so.
         """
         return self.fit(X, y, X_val=X_val).transform(X)
 
     # ---- Using the network ----
 
-    def transform(self, X: Any) -> Float32Array:
+    def transform(self, X: Any) -> Any:
         """Return the codes of the rows of X.
 
         Parameters
@@ -180,6 +189,7 @@ class NetworkEstimator(Estimator):
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
+            Or a frame, if `set_output` says so.
 
         Raises
         ------
@@ -189,7 +199,7 @@ class NetworkEstimator(Estimator):
             X cannot be used, or has other features than what was fitted.
         """
         fitted, table, threads = self._prepared(X)
-        return fitted.model.transform(table.rows, threads)
+        return self._in_container(checked_values(fitted.model.transform(table.rows, threads, True), table), X)
 
     def inverse_transform(self, X: Any) -> Float32Array:
         """Return the reconstructions that the decoder makes of codes.
@@ -212,8 +222,7 @@ class NetworkEstimator(Estimator):
                 f"{table.owner}: the codes X must have n_components={components} columns. "
                 f"Got {table.rows.features}."
             )
-        check_values(table, unit_interval=None, threads=threads)
-        return fitted.model.inverse_transform(table.rows, threads)
+        return checked_values(fitted.model.inverse_transform(table.rows, threads, True), table)
 
     def reconstruct(self, X: Any) -> Float32Array:
         """Return what the network makes of X: `transform`, then `inverse_transform`, in one pass.
@@ -228,7 +237,7 @@ class NetworkEstimator(Estimator):
             In the units of X.
         """
         fitted, table, threads = self._prepared(X)
-        return fitted.model.reconstruct(table.rows, threads)
+        return checked_values(fitted.model.reconstruct(table.rows, threads, True), table)
 
     def reconstruction_error(
         self, X: Any, *, metric: Literal["mse", "loss"] = "mse", per_feature: bool = False
@@ -255,11 +264,13 @@ class NetworkEstimator(Estimator):
         loss = self._require_fitted().fitting.loss if metric == "loss" else "mse"
         if per_feature and loss != "mse":
             raise broken(owner, "metric", "'mse' when per_feature=True", metric)
-        fitted, table, threads = self._prepared(X, loss)
+        fitted, table, threads = self._prepared(X)
         if per_feature:
-            return fitted.model.feature_errors(table.rows, threads)
+            return checked_values(fitted.model.feature_errors(table.rows, threads, True), table)
+        interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
         sum_features = self._sums_features and metric == "loss"
-        return fitted.model.row_errors(table.rows, loss, threads, sum_features)
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None, sum_features)
+        return checked_values(errors, table, interval)
 
     def score_samples(self, X: Any) -> Float32Array:
         """Return minus the mean squared error of each row: the higher, the more normal the row.
@@ -387,21 +398,49 @@ class NetworkEstimator(Estimator):
     # ---- Shared steps ----
 
     def _threads(self) -> int:
-        return _thread_count(checked(type(self).__name__, "n_jobs", RULES["n_jobs"], self.n_jobs))
+        """Return the most threads for a prediction; 0: as many as there are, which takes long to find out."""
+        jobs = self.n_jobs
+        if type(jobs) is not int or jobs < 1:
+            jobs = checked(type(self).__name__, "n_jobs", RULES["n_jobs"], jobs)
+        return 0 if jobs is None else min(jobs, _most_threads())
 
-    def _prepared(self, X: Any, loss: str = "mse") -> tuple[Fitted, Table, int]:
-        """Return the fitted model, X checked against it, and the threads to use."""
+    def _row_errors(self, table: Table, loss: str) -> Float32Array:
+        """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
+        fitted, table, threads = self._prepared(table)
+        return checked_values(fitted.model.row_errors(table.rows, loss, threads, True), table)
+
+    def _prepared(self, X: Any) -> tuple[Fitted, Table, int]:
+        """Return the fitted model, X as a table of its features, and the threads to use.
+
+        Values are checked by the pass that reads them (see `checked_values`).
+        """
         fitted, threads = self._require_fitted(), self._threads()
         table = as_table(X, type(self).__name__, "X")
-        check_features(table, fitted.architecture.features, fitted.fitting.feature_names)
-        unit_interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
-        check_values(table, unit_interval=unit_interval, threads=threads)
+        check_features(table, fitted.features, fitted.fitting.feature_names)
         return fitted, table, threads
+
+
+def checked_values(result: _Array | None, table: Table, unit_interval: str | None = None) -> _Array:
+    """Return what a pass over the table returned; None means that it met a value it refused."""
+    if result is not None:
+        return result
+    check_values(table, unit_interval=unit_interval, threads=_core.usable_threads())
+    raise InvalidDataError(f"{table.owner}: {table.name} must not change while it is read. It did.")
 
 
 def _thread_count(jobs: int | None) -> int:
     """Return the number of threads for a (checked) `n_jobs`."""
     if jobs is None:
         return _core.usable_threads()
-    # A slip such as n_jobs=10**6 must not end the process for want of threads; results do not depend on them.
-    return min(jobs, 4 * (os.cpu_count() or 1) + 16)
+    return min(jobs, _most_threads())
+
+
+@functools.cache
+def _most_threads() -> int:
+    """Return a bound, for a slip such as n_jobs=10**6 must not end the process for want of threads."""
+    return 4 * (os.cpu_count() or 1) + 16
+
+
+def _training_threads(jobs: int | None) -> int:
+    """Return the same for a fit, which is long enough to leave other fits their part of the processors."""
+    return _thread_count(jobs) if jobs is not None else fair_share(_thread_count(jobs))

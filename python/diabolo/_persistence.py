@@ -61,10 +61,11 @@ def save_estimator(estimator: Estimator, path: str | os.PathLike[str]) -> None:
     contents = {
         "class": own_name,
         "diabolo": _core.__version__,
-        "parameters": {name: _encoded(name, value) for name, value in estimator.get_params().items()},
+        "parameters": encoded_estimator(estimator)["fields"],
         "layers": [described(layer) for layer in layers],
         "code_layers": code_layers,
         "fitting": facts,
+        **estimator._more_contents(),
     }
     # Strict JSON: other readers than Python's refuse NaN.
     metadata = {name: json.dumps(value, allow_nan=False) for name, value in contents.items()}
@@ -120,9 +121,8 @@ def _from_contents(
         raise ModelFileError(
             f"it holds a {class_name!r}, which this diabolo does not know; it knows {sorted(classes)}"
         )
-    parameters = {name: _decoded(value) for name, value in contents.get("parameters", dict).items()}
-    estimator = classes[class_name](**parameters)
-    estimator._fitted = _fitted_from(contents, tensors)
+    estimator = decoded_estimator({"class": class_name, "fields": contents.get("parameters", dict)}, classes)
+    estimator._restore(_fitted_from(contents, tensors), contents, classes)
     return estimator
 
 
@@ -214,7 +214,22 @@ def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:
 # ---- Hyper-parameters as JSON ----
 
 
+def encoded_estimator(estimator: Estimator) -> dict[str, Any]:
+    """Return class and hyper-parameters as JSON has them; what was fitted is not part of it."""
+    parameters = estimator.get_params(deep=False)
+    fields = {name: _encoded(name, value) for name, value in parameters.items()}
+    return {"class": type(estimator).__name__, "fields": fields}
+
+
+def decoded_estimator(value: Mapping[str, Any], classes: Mapping[str, type[Estimator]]) -> Estimator:
+    """Return a new estimator with these hyper-parameters."""
+    fields = {name: _decoded(inner, classes) for name, inner in value["fields"].items()}
+    return classes[value["class"]](**fields)
+
+
 def _encoded(name: str, value: object) -> object:
+    if isinstance(value, Estimator) and "_in_files" in vars(type(value)):
+        return encoded_estimator(value)
     if isinstance(value, (optimizers.Optimizer, schedules.Schedule)):
         return {"class": type(value).__name__, "fields": {**vars(value)}}
     if isinstance(value, np.generic):
@@ -229,14 +244,16 @@ def _encoded(name: str, value: object) -> object:
     return None
 
 
-def _decoded(value: object) -> object:
+def _decoded(value: object, classes: Mapping[str, type[Estimator]]) -> object:
     if isinstance(value, list):
-        return tuple(_decoded(item) for item in value)
+        return tuple(_decoded(item, classes) for item in value)
     if not isinstance(value, dict):
         return value
     name, fields = value["class"], value["fields"]
     if name == "float":
         return float(fields["x"])
+    if name in classes:
+        return decoded_estimator(value, classes)
     if name not in _OBJECTS:
         raise ModelFileError(f"a hyper-parameter is a {name!r}, which this version of diabolo does not know")
     return _OBJECTS[name](**fields)

@@ -33,7 +33,7 @@ def seed_from(random_state: Any) -> int:
     return int(random_state)
 
 
-def _random_split(count: int, chosen: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def random_split(count: int, chosen: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the sorted indices that remain and those of a random subset of `chosen` of `count` rows."""
     # The legacy generator, because NumPy promises never to change the numbers it gives.
     random = np.random.RandomState([seed & 0xFFFFFFFF, seed >> 32])
@@ -53,5 +53,5 @@ def split_rows(owner: str, p: Any, rows: Rows, seed: int) -> tuple[Rows, Rows | 
     chosen = min(max(1, math.floor(count * p.validation_fraction + 0.5)), count - 1)
     if p.shuffle is not True:
         return rows.slice(0, count - chosen), rows.slice(count - chosen, count)
-    training, validation = _random_split(count, chosen, seed)
+    training, validation = random_split(count, chosen, seed)
     return rows.take(training), rows.take(validation)

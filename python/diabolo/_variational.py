@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
 from diabolo._layers import DenseLayer, GaussianCodeLayer
-from diabolo._network_estimator import NetworkEstimator
+from diabolo._network_estimator import NetworkEstimator, checked_values
 from diabolo._parameters import RULES
 from diabolo._random import seed_from
 from diabolo._types import Float32Array, Float64Array
@@ -107,13 +107,7 @@ class VariationalAutoEncoder(NetworkEstimator):
 
     # ---- Codes ----
 
-    @overload
-    def transform(self, X: Any, *, return_std: Literal[False] = False) -> Float32Array: ...
-    @overload
-    def transform(self, X: Any, *, return_std: Literal[True]) -> tuple[Float32Array, Float32Array]: ...
-    def transform(
-        self, X: Any, *, return_std: bool = False
-    ) -> Float32Array | tuple[Float32Array, Float32Array]:
+    def transform(self, X: Any, *, return_std: bool = False) -> Any:
         """Return the mean codes of the rows of X, and with `return_std` their standard deviations.
 
         Parameters
@@ -123,7 +117,8 @@ class VariationalAutoEncoder(NetworkEstimator):
 
         Returns
         -------
-        ndarray of float32, shape (n_rows, n_components), or a pair of them
+        ndarray of float32, shape (n_rows, n_components)
+            Or a pair of them; or of frames, if `set_output` says so.
 
         Raises
         ------
@@ -133,9 +128,12 @@ class VariationalAutoEncoder(NetworkEstimator):
             X cannot be used, or has other features than what was fitted.
         """
         wanted = checked(type(self).__name__, "return_std", Flag(), return_std)
+        means = super().transform(X)
+        if not wanted:
+            return means
         fitted, table, threads = self._prepared(X)
-        means = fitted.model.transform(table.rows, threads)
-        return (means, fitted.model.code_deviations(table.rows, threads)) if wanted else means
+        deviations = checked_values(fitted.model.code_deviations(table.rows, threads, True), table)
+        return means, self._in_container(deviations, X)
 
     def sample(self, n: int = 1, *, random_state: Any = None) -> Float32Array:
         """Return new rows: codes drawn from N(0, 1), decoded.
@@ -157,7 +155,9 @@ class VariationalAutoEncoder(NetworkEstimator):
         fitted, threads = self._require_fitted(), self._threads()
         components = fitted.architecture.components
         codes = _core.normal_noise(count, components, self._seed(random_state), 0, _core.selected_isa())
-        return fitted.model.inverse_transform(_core.Rows(codes), threads)
+        rows = fitted.model.inverse_transform(_core.Rows(codes), threads)
+        assert rows is not None  # refuses nothing
+        return rows
 
     def interpolate(self, a: npt.ArrayLike, b: npt.ArrayLike, n: int = 10) -> Float32Array:
         """Return rows on the way from one row to another: decoded codes on the line between their codes.
@@ -182,7 +182,8 @@ class VariationalAutoEncoder(NetworkEstimator):
                     f"{owner}: {name} must be a single row, of shape (n_features,). "
                     f"Got shape {np.shape(row)}."
                 )
-        start, end = (self.transform(np.asarray(row)[None, :])[0].astype(np.float64) for row in (a, b))
+        ends = (np.asarray(self.transform(np.asarray(row)[None, :])) for row in (a, b))
+        start, end = (codes[0].astype(np.float64) for codes in ends)
         way = np.linspace(0.0, 1.0, count)[:, None]
         return self.inverse_transform((1.0 - way) * start + way * end)
 
@@ -227,9 +228,13 @@ class VariationalAutoEncoder(NetworkEstimator):
     def _evidence(self, X: Any, importance: bool, n_samples: int, random_state: Any) -> Float64Array:
         samples = checked(type(self).__name__, "n_samples", Integer(1), n_samples)
         seed = self._seed(random_state)
-        loss = self._require_fitted().fitting.loss
-        fitted, table, threads = self._prepared(X, loss)
-        return fitted.model.evidence(table.rows, loss, importance, seed, samples, threads)
+        fitted, table, threads = self._prepared(X)
+        loss = fitted.fitting.loss
+        interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
+        evidence = fitted.model.evidence(
+            table.rows, loss, importance, seed, samples, threads, True, interval is not None
+        )
+        return checked_values(evidence, table, interval)
 
     def _seed(self, random_state: Any) -> int:
         own = self.random_state if random_state is None else random_state

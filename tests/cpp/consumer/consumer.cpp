@@ -61,8 +61,9 @@ void read_into(const std::filesystem::path& path, diabolo::Model& model) {
 
 std::vector<float> errors_of(const diabolo::Model& model, const diabolo::Rows& rows) {
   std::vector<float> errors(static_cast<std::size_t>(rows.count()));
-  const diabolo::Inference inference(model.network(), model.parameters(), model.scaler(), 2, nullptr);
-  if (!inference.row_errors(rows, {diabolo::kernels::Loss::mse}, errors.data())) errors.clear();
+  const diabolo::Inference inference(model, /*threads=*/2);
+  const auto outcome = inference.row_errors(rows, {diabolo::kernels::Loss::mse}, errors.data());
+  if (outcome != diabolo::PassOutcome::completed) errors.clear();
   return errors;
 }
 

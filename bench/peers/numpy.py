@@ -1,4 +1,4 @@
-"""A dense autoencoder's training step in NumPy, as fast as NumPy lets it be: what `epoch.py` compares with.
+"""NumPy as a peer: a dense autoencoder's training step as fast as NumPy lets it be.
 
 Relu in the hidden layers, sigmoid and binary cross-entropy at the output, Adam. All in float32; no array is
 allocated while training. Matrix products are OpenBLAS's (or whatever NumPy was built with) and use its
@@ -15,23 +15,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
-Layer = tuple[Array, Array]  # kernel (inputs, outputs), bias (outputs,)
+from data import SEED, Array, Layer, Shuffler, initial_weights
+from peers import Reconstruct, Task
+
+DIFFERS = ""
 
 # Adam passes ten times over its arrays. In pieces of this many floats they stay in the second-level cache,
 # while the cost of the calls themselves does not count yet.
 ADAM_PIECE = 65536
-
-
-def initial_weights(widths: Sequence[int], seed: int) -> list[Layer]:
-    """Return kernels drawn as He et al. do, and zero biases."""
-    random = np.random.default_rng(seed)
-    weights = []
-    for inputs, outputs in itertools.pairwise(widths):
-        limit = np.float32(np.sqrt(6.0 / inputs))
-        kernel = (random.random((inputs, outputs), dtype=np.float32) * 2 - 1) * limit
-        weights.append((kernel, np.zeros(outputs, dtype=np.float32)))
-    return weights
 
 
 class Batch:
@@ -173,3 +164,50 @@ class NumpyAutoEncoder:
             start = middle + outputs
             views.append((kernel, flat[middle:start]))
         return views
+
+
+class NumpyTrainer:
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def start(self, X: Array, *, shuffle: bool) -> None:
+        self.model = NumpyAutoEncoder(
+            initial_weights(self.task.widths, SEED), batch_size=self.task.batch_size
+        )
+        self.X, self.order = X, Shuffler(len(X), shuffle=shuffle)
+
+    def epoch(self) -> float:
+        return self.model.run_epoch(self.X, self.order())
+
+
+def forms(precision: str) -> tuple[str, ...]:
+    return ("in place",) if precision == "float32" else ()
+
+
+def facts() -> dict[str, str]:
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {"numpy": np.__version__, "blas": f"{blas['name']} {blas['version']}"}
+
+
+def trainer(form: str, task: Task) -> NumpyTrainer:
+    del form  # there is one
+    return NumpyTrainer(task)
+
+
+def reconstructors(task: Task) -> dict[str, Reconstruct]:
+    weights = initial_weights(task.widths, SEED)
+    last = len(weights) - 1
+
+    def reconstruct(X: Array) -> Array:
+        y = X
+        for index, (kernel, bias) in enumerate(weights):
+            y = y @ kernel
+            y += bias
+            if index < last:
+                np.maximum(y, 0.0, out=y)
+        np.negative(y, out=y)
+        np.exp(y, out=y)
+        y += 1.0
+        return np.reciprocal(y, out=y)
+
+    return {"in place": reconstruct}

@@ -1,0 +1,45 @@
+"""``diabolo export``: a saved model as a header of C or a graph of ONNX."""
+
+import argparse
+from pathlib import Path
+
+import diabolo
+from diabolo._cli_errors import CommandError
+from diabolo._cli_output import check_output
+from diabolo._export_onnx import PARTS
+
+SUMMARY = "write a model as a header of C or a graph of ONNX"
+EXAMPLES = """\
+examples:
+  diabolo export model.safetensors -o model.h --threshold -0.5
+  diabolo export model.safetensors -o scores.onnx --part scores
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a file that `fit` has saved")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help=".h for C, .onnx for ONNX"
+    )
+    parser.add_argument("--part", choices=PARTS, help="of ONNX: what to compute (default: autoencoder)")
+    parser.add_argument("--name", help="of C: what names begin with (default: the file's name)")
+    parser.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="rows that score below it are outliers"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the file; return the exit code."""
+    check_output(arguments.output, (".h", ".onnx"))
+    is_c = arguments.output.suffix == ".h"
+    misplaced = "part" if is_c else "name"
+    if getattr(arguments, misplaced) is not None:
+        raise CommandError(f"--{misplaced} means nothing for a {arguments.output.suffix} file")
+    estimator = diabolo.load(arguments.model)
+    if is_c:
+        estimator.to_c(arguments.output, name=arguments.name, threshold=arguments.threshold)
+    else:
+        options = {} if arguments.part is None else {"part": arguments.part}
+        estimator.to_onnx(arguments.output, threshold=arguments.threshold, **options)
+    return 0

@@ -1,0 +1,84 @@
+"""What fitted estimators become elsewhere: a header of C, a graph of ONNX. How, stands in a module each."""
+
+import os
+from typing import Literal
+
+from diabolo._base import Estimator
+
+
+class Exportable(Estimator):
+    """The part of the estimators that writes other programs' files."""
+
+    def to_c(
+        self, path: str | os.PathLike[str], *, name: str | None = None, threshold: float | None = None
+    ) -> None:
+        """Write the model as one C99 header that encodes, decodes, reconstructs and scores a row.
+
+        It allocates nothing and needs no library but libm; scaling is part of it. What it computes differs
+        from `transform` and the others by 1e-5 (1 + |value|) at most, in the scaled space. With more than two
+        million weights these stand in a file beside it, whose name ends in ".bin" instead of ".h". How to use
+        it is told at the top of the header.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The header; its name must end in ".h".
+        name : str, optional
+            What the names of functions and, in capitals, macros begin with. By default the file's name.
+        threshold : float, optional
+            Rows whose score is below it are outliers: the header gets a function that says so.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            The path does not end in ".h", `name` is no identifier, or `threshold` no finite number.
+        OSError
+            What the operating system says; an old file is as it was.
+        """
+        from diabolo._export_c import write_c
+        from diabolo._export_network import exported_network
+
+        owner = type(self).__name__
+        write_c(owner, exported_network(owner, self._require_fitted(), threshold), path, name)
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        part: Literal["autoencoder", "encoder", "decoder", "scores"] = "autoencoder",
+        threshold: float | None = None,
+    ) -> None:
+        """Write the model, or a part of it, as a graph of ONNX.
+
+        Input and output are float32, with any number of rows; scaling is part of the graph. Nothing but
+        standard operators of opset 17 is used. What a runtime computes differs from `transform` and the
+        others by 1e-5 (1 + |value|) at most, in the scaled space.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The usual suffix is ".onnx".
+        part : {"autoencoder", "encoder", "decoder", "scores"}, default "autoencoder"
+            What the graph computes: "reconstruction" from "X", "codes" from "X", "reconstruction" from
+            "codes", or "scores" from "X", as `score_samples` gives them. (The names in quotes are those of
+            its inputs and outputs.)
+        threshold : float, optional
+            Rows whose score is below it are outliers: "scores" gets a second output, "is_outlier", of bools.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            `part` is none of the four, `threshold` is no finite number or given for another part than
+            "scores", or the weights take more than the 2 GB that a file of ONNX can hold.
+        OSError
+            What the operating system says; an old file is as it was.
+        """
+        from diabolo._export_network import exported_network
+        from diabolo._export_onnx import write_onnx
+
+        owner = type(self).__name__
+        write_onnx(owner, exported_network(owner, self._require_fitted(), threshold), path, part)

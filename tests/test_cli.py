@@ -1,0 +1,437 @@
+"""The command line: what is read, what is written, and how it ends. The demo has tests of its own."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import diabolo
+from diabolo import SGD, CosineDecay
+from diabolo.__main__ import main
+from diabolo._cli_options import KINDS, value_of
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "command-line.md"
+NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e-?\d+)?")
+FAST = ["--n-components", "2", "--epochs", "2", "--seed", "0", "-q"]
+NAMES = ["a", "b", "c d", "é", "e", "f"]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def model(X: npt.NDArray[np.float32]) -> diabolo.AutoEncoder:
+    """Return what m.safetensors holds."""
+    ae = diabolo.AutoEncoder(2, epochs=2, random_state=0).fit(X)
+    ae.save("m.safetensors")
+    return ae
+
+
+def write(path: str, X: npt.NDArray[Any]) -> None:
+    """Write rows in the format that the name says."""
+    import pandas as pd
+
+    frame = pd.DataFrame(X, columns=NAMES)
+    {
+        "x.npy": lambda: np.save(path, X),
+        "x.npz": lambda: np.savez(path, X=X),
+        "x.csv": lambda: frame.to_csv(path, index=False),
+        "x.tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "bare.csv": lambda: frame.to_csv(path, index=False, header=False, sep=";"),
+        "x.parquet": lambda: _parquet(frame, path),
+    }[path]()
+
+
+def _parquet(frame: Any, path: str) -> None:
+    import polars
+
+    polars.DataFrame({name: frame[name].to_numpy() for name in frame}).write_parquet(path)
+
+
+# ---- The transcript ----
+
+
+def sessions() -> list[tuple[str, str]]:
+    """Return the document's commands and what they print, in order."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    found = []
+    for block in blocks:
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output))
+    return found
+
+
+def test_the_documented_session(tmp_path: Path) -> None:
+    """Figures may differ in the last digits, on a processor without fused multiply-add."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "diabolo"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom diabolo.__main__ import main\nsys.exit(main())\n"
+    )
+    program.chmod(0o755)
+    (folder / "python3").symlink_to(sys.executable)
+    paths = os.pathsep.join([str(Path(diabolo.__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": paths}
+    assert len(sessions()) > 8
+    for command, expected in sessions():
+        done = subprocess.run(
+            ["bash", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        assert NUMBER.sub("#", done.stdout) == NUMBER.sub("#", expected), command
+        np.testing.assert_allclose(
+            [float(number) for number in NUMBER.findall(done.stdout)],
+            [float(number) for number in NUMBER.findall(expected)],
+            rtol=1e-3,
+            err_msg=command,
+        )
+
+
+def test_every_command_is_documented(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^    ([a-z]+)", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) >= 8
+    for command in commands:
+        assert f"| `{command}" in DOCUMENT.read_text("utf-8")
+        with pytest.raises(SystemExit) as stopped:
+            main([command, "--help"])
+        assert stopped.value.code == 0
+
+
+# ---- Options ----
+
+
+def test_every_hyper_parameter_is_an_option_with_a_description(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for kind in KINDS.values():
+        for name in kind._defaults():
+            if name != "verbose":
+                option = re.search(
+                    rf"--{name.replace('_', '-')} VALUE(.*?)\(default", text.partition("hyper-")[2]
+                )
+                assert option, name
+                assert len(option[1]) > 8, name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("hidden_layer_sizes", "128,64", (128, 64)),
+        ("hidden_layer_sizes", "128", (128,)),
+        ("hidden_layer_sizes", "(128, 64)", (128, 64)),
+        ("hidden_layer_sizes", "", ()),
+        ("decoder_layer_sizes", "None", None),
+        ("decoder_layer_sizes", "7", (7,)),
+        ("n_components", "7", 7),
+        ("learning_rate", "1e-3", 1e-3),
+        ("clip_norm", "inf", float("inf")),
+        ("tied_weights", "true", True),
+        ("shuffle", "blocks", "blocks"),
+        ("optimizer", "sgd", "sgd"),
+        ("optimizer", "SGD(momentum=0.9, nesterov=True)", SGD(momentum=0.9, nesterov=True)),
+        ("schedule", "CosineDecay(warmup_epochs=2)", CosineDecay(2)),
+    ],
+)
+def test_values(name: str, text: str, value: object) -> None:
+    found = value_of(name, text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--optimizer", "Lion(a=1)"], "--optimizer: cannot read 'Lion(a=1)': it must be one of Adam, "),
+        (["--optimizer", "SGD(0.9)"], "its settings named"),
+        (["--optimizer", "SGD(momentum=open('x'))"], "--optimizer: cannot read"),
+        (["--optimizer", "SGD(speed=1)"], "speed"),
+        (["--optimizer", "SGD("], "--optimizer: cannot read"),
+        (["--optimizer", "SGD(momentum=2)"], "SGD: momentum must be a number in [0, 1). Got 2."),
+        (["--n-components", "0"], "AutoEncoder: n_components must be an int >= 1. Got 0."),
+        (["--n-components", "two"], "Got 'two'"),
+        (["--hidden-layer-sizes", "8,x"], "hidden_layer_sizes must be a sequence"),
+        (["--columns", "a,nothing"], "there is no column 'nothing': its names are a, b, c d"),
+        (["--columns", "9"], "there is no column '9'"),
+        (["--validation-data", "y.csv"], "y.csv: No such file or directory"),
+        (["-o", "nowhere/m"], "there is no folder 'nowhere'"),
+        (["-o", "."], "this is a folder"),
+    ],
+)
+def test_bad_options_of_fit(options: list[str], says: str, X: Any, capsys: Any, tmp_path: Path) -> None:
+    write("x.csv", X)
+    assert main(["fit", "x.csv", "-o", "m", "-q", *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("python -m diabolo fit: error: ")
+    assert says in printed.err
+    assert printed.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fit"], ["fit", "x.csv"], ["fit", "x", "-o", "m", "--model", "magic"]]
+)
+def test_argparse_refuses(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+# ---- From data to results ----
+
+
+@pytest.mark.parametrize("data", ["x.npy", "x.npz", "x.csv", "x.tsv", "bare.csv", "x.parquet"])
+def test_formats_of_data(data: str, X: Any, capsys: Any) -> None:
+    write(data, X)
+    assert main(["fit", data, "-o", "m.safetensors", *FAST]) == 0
+    assert re.fullmatch(
+        r"m\.safetensors: AutoEncoder 6-2-6, 2 epochs, loss 0\.\d+\n", capsys.readouterr().out
+    )
+    loaded = diabolo.load("m.safetensors")
+    expected = diabolo.AutoEncoder(2, epochs=2, random_state=0).fit(X)
+    for name, weight in loaded.get_weights().items():
+        np.testing.assert_array_equal(weight, expected.get_weights()[name])
+    names = loaded._require_fitted().fitting.feature_names
+    assert names == (None if data in ("x.npy", "x.npz", "bare.csv") else tuple(NAMES))
+    assert main(["score", "m.safetensors", data, "-o", "scores.npy"]) == 0
+    np.testing.assert_array_equal(np.load("scores.npy")[:, 0], expected.score_samples(X))
+
+
+@pytest.mark.parametrize("data", ["x.npy", "x.csv", "x.parquet"])
+@pytest.mark.parametrize(
+    "choice", [["--columns", "0,2,5"], ["--drop", "1,3,4"], ["--columns", "a,c d,f"], ["--drop", "b,é,e"]]
+)
+def test_choice_of_columns(data: str, choice: list[str], X: Any, capsys: Any) -> None:
+    write(data, X)
+    code = main(["fit", data, "-o", "m.safetensors", *FAST, *choice])
+    if data == "x.npy" and not choice[1][0].isdecimal():
+        assert code == 2
+        assert "it has 6, without names" in capsys.readouterr().err
+        return
+    assert code == 0
+    chosen = np.ascontiguousarray(X[:, [0, 2, 5]])
+    expected = diabolo.AutoEncoder(2, epochs=2, random_state=0).fit(chosen)
+    for name, weight in diabolo.load("m.safetensors").get_weights().items():
+        np.testing.assert_array_equal(weight, expected.get_weights()[name])
+
+
+@pytest.mark.parametrize("output", [None, "out.npy", "out.csv", "out.tsv", "out.parquet"])
+@pytest.mark.parametrize(
+    ("command", "options", "header"),
+    [
+        ("transform", [], ["code_0", "code_1"]),
+        ("reconstruct", [], [f"x{i}" for i in range(6)]),
+        ("score", [], ["score"]),
+        ("score", ["--per-feature"], [f"x{i}" for i in range(6)]),
+    ],
+)
+def test_results(
+    command: str, options: list[str], header: list[str], output: str | None, X: Any, model: Any, capsys: Any
+) -> None:
+    write("x.npy", X)
+    arguments = [command, "m.safetensors", "x.npy", *options]
+    assert main(arguments if output is None else [*arguments, "-o", output]) == 0
+    printed = capsys.readouterr().out
+    expected = {
+        "transform": lambda: model.transform(X),
+        "reconstruct": lambda: model.reconstruct(X),
+        "score": lambda: (
+            model.reconstruction_error(X, per_feature=True) if options else model.score_samples(X)[:, None]
+        ),
+    }[command]()
+    if output == "out.npy":
+        found, names = np.load(output), header
+    elif output == "out.parquet":
+        import polars
+
+        frame = polars.read_parquet(output)
+        found, names = frame.to_numpy(), frame.columns
+    else:
+        text = printed if output is None else Path(output).read_text("utf-8")
+        delimiter = "\t" if output == "out.tsv" else ","
+        lines = [line.split(delimiter) for line in text.splitlines()]
+        found, names = np.array(lines[1:], np.float32), lines[0]
+    assert names == header
+    np.testing.assert_array_equal(found, expected)
+    assert (printed == "") == (output is not None)
+
+
+def test_validation_data(X: Any, capsys: Any) -> None:
+    write("x.csv", X)
+    np.save("val.npy", X[:20])
+    assert main(["fit", "x.csv", "-o", "m", "--validation-data", "x.csv", *FAST]) == 0
+    assert "val_loss 0." in capsys.readouterr().out
+
+
+def test_info_for_programs(model: Any, capsys: Any) -> None:
+    assert main(["info", "m.safetensors", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["class"] == "AutoEncoder"
+    assert facts["weights"]["encoder.0.kernel"] == [6, 2]
+    assert facts["history"] == model.history_
+    assert facts["parameters"]["n_components"] == 2
+
+
+@pytest.mark.parametrize("output", ["m.h", "m.onnx"])
+def test_export(output: str, model: Any) -> None:
+    options = ["--name", "mine"] if output == "m.h" else ["--part", "scores"]
+    assert main(["export", "m.safetensors", "-o", output, "--threshold", "-0.5", *options]) == 0
+    method = model.to_c if output == "m.h" else model.to_onnx
+    method(f"expected.{output[2:]}", threshold=-0.5, **{options[0][2:]: options[1]})
+    written, expected = Path(output).read_bytes(), Path(f"expected.{output[2:]}").read_bytes()
+    assert written == expected.replace(b"expected.h", b"m.h")
+
+
+def test_bench(capsys: Any) -> None:
+    assert main(["bench", "--epochs", "1", "--n-jobs", "1"]) == 0
+    speed = r"[\d,]+ rows/s, \d+ GFLOP/s"
+    lines = rf"machine +1 thread, \w+\ntraining +{speed}\npredicting +{speed}\n"
+    assert re.fullmatch(lines, capsys.readouterr().out)
+
+
+# ---- Refused ----
+
+
+BAD_TEXT = {
+    "word": ("a,b\n1,2\n3,x\n", r"bad.csv: row 1 (line 3), column 1 ('b') must be a finite number. Got 'x'."),
+    "empty cell": ("a,b\n1,\n", "row 0 (line 2), column 1 ('b') must be a finite number. Got ''."),
+    "nan": ("1,2\nnan,4\n", "row 1 (line 2), column 0 must be a finite number. Got 'nan'."),
+    "infinity": ("1,2\n3,1e999\n", "row 1 (line 2), column 1 must be a finite number. Got '1e999'."),
+    "too few": ("a,b\n1,2\n3\n", "row 1 (line 3) must have 2 cells, as the first line has. Got 1."),
+    "too many": ("a,b\n1,2,3\n", "row 0 (line 2) must have 2 cells, as the first line has. Got 3."),
+    "quoted line break": ('a,b\n"1\n",2\n3,y\n', "row 1 (line 4), column 1 ('b')"),
+    "comment": ("a,b\n1,2\n#3,4\n", "row 1 (line 3), column 0 ('a') must be a finite number. Got '#3'."),
+    "names twice": ("a,a\n1,2\n", "the names of its columns must differ. 'a' is there twice."),
+    "empty": ("", "its first line must hold numbers or names. It is empty."),
+    "empty first line": ("\n1,2\n", "its first line must hold numbers or names. It is empty."),
+    "names alone": ("a,b\n", "have at least one row"),
+    "zero bytes": ("a,b\n1,\0\n", "row 0 (line 2), column 1 ('b')"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXT)
+def test_bad_text(case: str, capsys: Any) -> None:
+    text, says = BAD_TEXT[case]
+    Path("bad.csv").write_text(text)
+    assert main(["fit", "bad.csv", "-o", "m", *FAST]) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("m").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffa,b\n1,2\n\n3,4\n",
+        "a;b\r\n1;2\r\n3;4\r\n",
+        '"a","b"\n"1","2"\n"3","4"\n',
+        "1,2\n3,4",
+        'a,b\n"1\n",2\n3,4\n',
+        " a , b \n 1 , 2 \n 3 , 4 \n",
+    ],
+)
+def test_odd_but_sound_text(text: str) -> None:
+    Path("good.csv").write_bytes(text.encode())
+    assert main(["fit", "good.csv", "-o", "m.safetensors", *FAST]) == 0
+    assert main(["fit", "good.csv", "-o", "m.safetensors", *FAST, "--columns", "0"]) == 0
+    expected = diabolo.AutoEncoder(2, epochs=2, random_state=0).fit([[1], [3]])
+    found = diabolo.load("m.safetensors").get_weights()
+    for name, weight in expected.get_weights().items():
+        np.testing.assert_array_equal(found[name], weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "says"),
+    [
+        ("x.csv", b"a,b\n1,\xff\n", "x.csv: not text in UTF-8: byte 6 is 0xff"),
+        ("x.npy", b"hello", "x.npy: not a file of plain NumPy arrays"),
+        ("x.parquet", b"hello", "x.parquet: not a parquet file"),
+        ("x.xlsx", b"hello", "x.xlsx: DATA must end in one of .npy, .npz, .csv"),
+    ],
+)
+def test_bad_files(name: str, contents: bytes, says: str, capsys: Any) -> None:
+    Path(name).write_bytes(contents)
+    assert main(["fit", name, "-o", "m", *FAST]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.npy", "x.npz", "x.parquet"])
+def test_missing_files(name: str, model: Any, capsys: Any) -> None:
+    assert main(["score", "m.safetensors", name]) == 2
+    assert capsys.readouterr().err == f"python -m diabolo score: error: {name}: No such file or directory\n"
+    assert main(["info", "nothing"]) == 2
+    assert capsys.readouterr().err == "python -m diabolo info: error: nothing: No such file or directory\n"
+
+
+def test_other_errors(model: Any, X: Any, capsys: Any) -> None:
+    write("x.npy", X)
+    for arguments, says in (
+        (["info", "x.npy"], "not a model file"),
+        (["score", "m.safetensors", "x.npy", "-o", "out.doc"], "--output must end in one of .npy"),
+        (
+            ["score", "m.safetensors", "x.npy", "--columns", "0"],
+            "X has 1 features, but AutoEncoder is expecting 6",
+        ),
+        (["export", "m.safetensors", "-o", "m.h", "--part", "encoder"], "--part means nothing for a .h file"),
+        (["export", "m.safetensors", "-o", "m.onnx", "--name", "x"], "--name means nothing for a .onnx file"),
+        (
+            ["fit", "x.npy", "-o", "m", "-q", "--optimizer", "sgd", "--learning-rate", "1e9"],
+            "training diverged",
+        ),
+    ):
+        assert main(arguments) == 2
+        printed = capsys.readouterr()
+        assert says in printed.err
+        assert printed.out == ""
+
+
+def test_parquet_without_a_library(model: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x.parquet").write_bytes(b"")
+    for name in ("polars", "pandas"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["score", "m.safetensors", "x.parquet"]) == 2
+    assert "pip install polars" in capsys.readouterr().err
+
+
+# ---- Interrupted ----
+
+
+def test_ctrl_c_keeps_the_last_completed_epoch(X: Any) -> None:
+    np.save("x.npy", np.tile(X, (50, 1)))
+    command = f"{shlex.quote(sys.executable)} -m diabolo fit x.npy -o m.safetensors --epochs 1000000 --seed 0"
+    process = subprocess.Popen(
+        shlex.split(command),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(diabolo.__file__).parents[1])},
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("epoch 1/1000000: loss ")
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted"
+    loaded = diabolo.load("m.safetensors")
+    assert loaded.stop_reason_ == "interrupted"
+    assert f", {loaded.n_iter_} epoch" in out
