@@ -6,7 +6,7 @@ python bench/report.py results/results.json       writes the tables, and the plo
 import json
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,40 +74,51 @@ def training_lines(entries: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def training_table(entries: Sequence[Entry], limits: Entry | None) -> list[str]:
-    libraries = list(dict.fromkeys((label(e), e["precision"]) for e in entries if e["library"] != OURS))
-    head = ["case", "threads", "precision", OURS]
-    head += [name if precision == "float32" else f"{name} {precision}" for name, precision in libraries]
+def training_table(entries: Sequence[Entry], limits: Entry | None, precision: str) -> list[str]:
+    """Return the cases of one of diabolo's precisions beside the peers of the precision it is compared with.
+
+    Empty if neither side has anything to show.
+    """
+    theirs = PRECISIONS[precision]
+    libraries = list(
+        dict.fromkeys(label(e) for e in entries if e["library"] != OURS and e["precision"] == theirs)
+    )
+    head = ["case", "threads", OURS, *libraries]
     head += ["best peer", "ratio of bests", "of medians", "to reach", "share of FMA peak"]
     rows = []
     for (case, threads), members in groups(entries).items():
-        by_library = {(label(e), e["precision"]): e for e in members}
-        for precision in PRECISIONS:
-            ours = by_library.get((OURS, precision))
-            best = best_peer(members, precision)
-            if ours is None and (best is None or precision == "bfloat16_3x"):
-                continue
-            cells = [_rate_cell(by_library.get(key)) for key in libraries]
-            name = f"{case} {CASES[case].name}, {CASES[case].batch_size}"
-            rows.append([name, threads, precision, _rate_cell(ours), *cells])
-            target = CASES[case].targets.get(precision)
-            rows[-1] += [
+        by_library = {label(e): e for e in members if e["library"] != OURS and e["precision"] == theirs}
+        ours = next((e for e in members if e["library"] == OURS and e["precision"] == precision), None)
+        if ours is None and (not by_library or precision != theirs):
+            continue
+        best = best_peer(members, precision)
+        target = CASES[case].targets.get(precision)
+        rows.append(
+            [
+                f"{case} {CASES[case].name}, {CASES[case].batch_size}",
+                threads,
+                _rate_cell(ours),
+                *(_rate_cell(by_library.get(name)) for name in libraries),
                 "-" if best is None else f"{best['library']} ({best['form']})",
-                "-" if best is None or ours is None else f"{rate(ours) / rate(best):.2f}",
-                "-" if best is None or ours is None else f"{_median_ratio(ours, best):.2f}",
+                _ratio(ours, best, min),
+                _ratio(ours, best, statistics.median),
                 "-" if target is None else f"{target:g}",
                 "-" if ours is None else _share(ours, limits),
             ]
-    return table(head, rows)
+        )
+    return table(head, rows) if rows else []
 
 
 def _rate_cell(entry: Entry | None) -> str:
     return "-" if entry is None else f"{rate(entry):,.0f} ({spread(entry):.0%})"
 
 
-def _median_ratio(ours: Entry, peer: Entry) -> float:
-    medians = [e["rows"] / statistics.median(e["seconds"]) for e in (ours, peer)]
-    return medians[0] / medians[1]
+def _ratio(ours: Entry | None, peer: Entry | None, pick: Callable[[list[float]], float]) -> str:
+    """Return how many times as fast as the peer we are, by the best epoch or the median one."""
+    if ours is None or peer is None:
+        return "-"
+    rates = [e["rows"] / pick(e["seconds"]) for e in (ours, peer)]
+    return f"{rates[0] / rates[1]:.2f}"
 
 
 def peak(limits: Entry | None, threads: int) -> float | None:
@@ -281,7 +292,10 @@ def write_report(document: Entry, folder: Path) -> None:
         ]
     training = document["training"]
     if training:
-        lines += ["", "## Training, rows/s", "", *training_table(training, limits)]
+        for precision in PRECISIONS:
+            rows = training_table(training, limits, precision)
+            if rows:
+                lines += ["", f"## Training, {precision}, rows/s", "", *rows]
         differing = {f"{e['library']}*: {e['differs']}" for e in training if e["differs"]}
         if differing:
             lines += ["", "; ".join(sorted(differing)) + ". It is not counted among the best peers."]

@@ -85,7 +85,7 @@ class Session:
     def train_file(self, form: str, path: str) -> Answer:
         """Train one epoch on a memory-mapped .npy file."""
         trainer = self.peer.trainer(form, self.task)
-        rows = np.load(path, mmap_mode="r")
+        rows = np.load(path, mmap_mode="c")  # PyTorch complains of read-only ones
         start = time.perf_counter()
         trainer.start(rows, shuffle=True)
         trainer.epoch()

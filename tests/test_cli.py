@@ -435,3 +435,18 @@ def test_ctrl_c_keeps_the_last_completed_epoch(X: Any) -> None:
     loaded = diabolo.load("m.safetensors")
     assert loaded.stop_reason_ == "interrupted"
     assert f", {loaded.n_iter_} epoch" in out
+
+
+def test_resuming(X: Any, capsys: Any) -> None:
+    write("x.csv", X)
+    options = [*FAST, "--epochs", "4"]
+    assert (
+        main(["fit", "x.csv", "-o", "whole", *options, "--checkpoint", "run", "--checkpoint-every", "4"]) == 0
+    )
+    assert main(["fit", "x.csv", "-o", "resumed", *options, "--resume-from", "run"]) == 0
+    whole, resumed = diabolo.load("whole"), diabolo.load("resumed")
+    for name, weight in whole.get_weights().items():
+        np.testing.assert_array_equal(weight, resumed.get_weights()[name])
+    capsys.readouterr()
+    assert main(["fit", "x.csv", "-o", "m", *options, "--resume-from", "run", "--epochs", "5"]) == 2
+    assert "epochs must be 4, as in the checkpoint run. Got 5." in capsys.readouterr().err

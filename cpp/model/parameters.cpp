@@ -124,11 +124,7 @@ float* Parameters::gradient(int number) {
 }
 
 void Parameters::import_values(int number, const float* values) {
-  const Parameter& p = at(number);
-  float* to = weights(number);
-  for (Index r = 0; r < p.rows; ++r) {
-    for (Index c = 0; c < p.cols; ++c) to[place_of(p, r, c)] = values[r * p.cols + c];
-  }
+  pack(number, values, weights(number));
   refresh_transposed(number);
 }
 
@@ -136,6 +132,27 @@ void Parameters::export_values(int number, float* values) const { unpack(number,
 
 void Parameters::export_gradient(int number, float* values) const {
   unpack(number, gradient_.data() + at(number).offset, values);
+}
+
+int Parameters::moments() const {
+  int kept = 0;
+  for (const AlignedBuffer<float>& moment : moments_) kept += moment.size() > 0 ? 1 : 0;
+  return kept;
+}
+
+void Parameters::import_moment(int which, int number, const float* values) {
+  pack(number, values, moment(which, number));
+}
+
+void Parameters::export_moment(int which, int number, float* values) const {
+  unpack(number, moments_[which].data() + at(number).offset, values);
+}
+
+void Parameters::pack(int number, const float* values, float* to) const {
+  const Parameter& p = at(number);
+  for (Index r = 0; r < p.rows; ++r) {
+    for (Index c = 0; c < p.cols; ++c) to[place_of(p, r, c)] = values[r * p.cols + c];
+  }
 }
 
 void Parameters::unpack(int number, const float* from, float* values) const {

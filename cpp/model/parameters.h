@@ -80,6 +80,11 @@ class Parameters {
   void export_values(int number, float* values) const;
   void export_gradient(int number, float* values) const;
 
+  /// How many moments are kept, and each of them in canonical order, for checkpoints.
+  [[nodiscard]] int moments() const;
+  void import_moment(int which, int number, const float* values);
+  void export_moment(int which, int number, float* values) const;
+
   /// All weights, as they lie. Both sides must come from the same plan.
   void copy_weights_to(AlignedBuffer<float>& snapshot) const;
   void take_weights_from(const AlignedBuffer<float>& snapshot);
@@ -90,6 +95,7 @@ class Parameters {
 
  private:
   void refresh_transposed(int number);
+  void pack(int number, const float* values, float* to) const;
   void unpack(int number, const float* from, float* values) const;
 
   const kernels::KernelTable& table_;

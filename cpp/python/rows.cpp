@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/column_statistics.h"
+#include "data/fingerprint.h"
 #include "python/arrays.h"
 #include "python/bindings.h"
 #include "python/hook.h"
@@ -88,6 +89,12 @@ void define_rows(py::module_& m) {
              });
              if (!cell) return std::nullopt;
              return std::pair{cell->row, cell->column};
+           })
+      .def("fingerprint",
+           [](const PyRows& r, int threads) {
+             PythonHook hook;
+             return without_gil(hook, [&](PollHook* h) { return fingerprint(r.rows, threads, h); })
+                 .value_or(0);
            })
       .def("column_moments",
            [](const PyRows& r, int threads) {

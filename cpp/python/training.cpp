@@ -69,6 +69,46 @@ py::tuple batch_gradients(PyTrainer& self, const PyRows& rows) {
                         to_dict(parameters, [&](int i, float* to) { parameters.export_gradient(i, to); }));
 }
 
+py::list moments_of(const PyTrainer& self) {
+  const Parameters& parameters = self.trainer.parameters();
+  py::list moments;
+  for (int which = 0; which < parameters.moments(); ++which) {
+    moments.append(to_dict(parameters, [&](int i, float* to) { parameters.export_moment(which, i, to); }));
+  }
+  return moments;
+}
+
+/// Arrays by name, of the shapes that the parameters have: the caller has checked them.
+template <class Import>
+void from_dict(const Parameters& parameters, const py::dict& arrays, const Import& import_from) {
+  for (int i = 0; i < static_cast<int>(parameters.list().size()); ++i) {
+    const Parameter& p = parameters.at(i);
+    const auto values = py::cast<FloatArray>(arrays[py::str(p.name)]);
+    if (values.size() != p.rows * p.cols) throw py::value_error("'" + p.name + "' has another size.");
+    import_from(i, values.data());
+  }
+}
+
+void resume(PyTrainer& self, const EpochReport& last, const py::dict& weights,
+            const std::optional<py::dict>& best, const std::vector<py::dict>& moments) {
+  Parameters& parameters = self.trainer.resumed_parameters();
+  if (static_cast<int>(moments.size()) != parameters.moments()) {
+    throw py::value_error("the optimizer keeps another number of moments.");
+  }
+  const auto import_weights = [&](int i, const float* values) { parameters.import_values(i, values); };
+  if (best) {
+    from_dict(parameters, *best, import_weights);
+    self.trainer.keep_best();
+  }
+  from_dict(parameters, weights, import_weights);
+  for (std::size_t which = 0; which < moments.size(); ++which) {
+    from_dict(parameters, moments[which], [&](int i, const float* values) {
+      parameters.import_moment(static_cast<int>(which), i, values);
+    });
+  }
+  self.trainer.resume_after(last);
+}
+
 }  // namespace
 
 void define_training(py::module_& m) {
@@ -111,6 +151,13 @@ void define_training(py::module_& m) {
       });
 
   py::class_<EpochReport>(m, "EpochReport")
+      .def(py::init([](std::int64_t epoch, std::int64_t step, double loss, double reconstruction_loss,
+                       double learning_rate) {
+             return EpochReport{Outcome::completed,  epoch,         step, loss,
+                                reconstruction_loss, learning_rate, {}};
+           }),
+           py::kw_only(), py::arg("epoch"), py::arg("step"), py::arg("loss"), py::arg("reconstruction_loss"),
+           py::arg("learning_rate"))
       .def_property_readonly("outcome", [](const EpochReport& r) { return name_of(kOutcomes, r.outcome); })
       .def_readonly("epoch", &EpochReport::epoch)
       .def_readonly("step", &EpochReport::step)
@@ -169,6 +216,8 @@ void define_training(py::module_& m) {
            })
       .def("best_model",
            [](const PyTrainer& self) { return std::make_shared<Model>(self.trainer.best_model()); })
+      .def("moments", &moments_of)
+      .def("resume", &resume, py::arg("last"), py::arg("weights"), py::arg("best"), py::arg("moments"))
       .def("gradients", &batch_gradients, py::arg("rows"));
 }
 

@@ -96,6 +96,12 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
                      RowOrder::planned_bytes(rows, settings.shuffle, window));
 }
 
+void Trainer::resume_after(const EpochReport& last) {
+  parameters_.copy_weights_to(completed_);
+  completed_report_ = last;
+  epoch_ = last.epoch + 1;
+}
+
 EpochReport Trainer::run_epoch(PollHook* hook) {
   step_ = 0;
   rows_done_ = 0;

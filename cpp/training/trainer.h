@@ -73,6 +73,12 @@ class Trainer {
   [[nodiscard]] Model completed_model() const { return Model(*start_, completed_); }
   [[nodiscard]] const EpochReport& completed_report() const { return completed_report_; }
 
+  /// For checkpoints, between epochs: weights and moments may be replaced by those of an earlier run, which
+  /// goes on by resume_after its last completed epoch as if it had never ended. (The order of the rows and
+  /// the learning rate follow from the number of the epoch.)
+  [[nodiscard]] Parameters& resumed_parameters() { return parameters_; }
+  void resume_after(const EpochReport& last);
+
   /// How far the current epoch is. For the poll hook: only the caller's thread may ask.
   [[nodiscard]] Progress progress() const;
 

@@ -82,6 +82,11 @@ class AutoEncoder(NetworkEstimator):
     verbose : {0, 1, 2}, default 0
         1: a progress bar on a terminal or in a notebook, else lines at intervals. 2: a line for each epoch.
         All on stderr.
+    checkpoint : str, path-like or None, default None
+        A file that `fit` writes the run to, atomically, after every `checkpoint_every` epochs and the last;
+        ``fit(X, resume_from=...)`` goes on from it, to the weights of the uninterrupted run, to the last bit.
+    checkpoint_every : int, default 1
+        Epochs between two checkpoints.
 
     Attributes
     ----------

@@ -17,7 +17,11 @@ examples:
   diabolo fit train.npy -o model.safetensors --hidden-layer-sizes 128,64 --activation gelu \\
       --validation-fraction 0.1 --early-stopping true --epochs 500 --seed 0
 
-Ctrl-C ends the training; the model of the last completed epoch is saved, and the exit code is 130.
+  diabolo fit train.npy -o model.safetensors --seed 0 --checkpoint run.safetensors
+  diabolo fit train.npy -o model.safetensors --seed 0 --resume-from run.safetensors
+
+Ctrl-C ends the training; the model of the last completed epoch is saved, and the exit code is 130. A
+checkpoint remains, and the training can be resumed from it.
 """
 
 
@@ -29,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--validation-data", type=Path, metavar="FILE", help="rows to compute validation losses on"
+    )
+    parser.add_argument(
+        "--resume-from", type=Path, metavar="FILE", help="go on from a file that --checkpoint wrote"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress (it goes to stderr)")
     add_kind_options(parser)
@@ -43,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.validation_data is not None:
         validation = read_rows(arguments.validation_data, arguments)
     try:
-        estimator.fit(rows, X_val=validation)
+        estimator.fit(rows, X_val=validation, resume_from=arguments.resume_from)
     except KeyboardInterrupt:
         if not estimator.__sklearn_is_fitted__():
             raise

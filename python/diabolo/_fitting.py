@@ -2,9 +2,11 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from diabolo import _core
+from diabolo._checkpoint import RunState
 from diabolo._progress import Progress
 from diabolo.exceptions import TrainingDivergedError
 
@@ -56,7 +58,15 @@ class TrainingRun:
     """Runs a trainer to the end of its epochs, or until the validation loss has ceased to fall."""
 
     def __init__(
-        self, owner: str, parameters: Any, trainer: _core.Trainer, *, validates: bool, progress: Progress
+        self,
+        owner: str,
+        parameters: Any,
+        trainer: _core.Trainer,
+        *,
+        validates: bool,
+        progress: Progress,
+        resumed: RunState | None = None,
+        save_checkpoint: Callable[[RunState], None] | None = None,
     ) -> None:
         self.owner = owner
         self.parameters = parameters
@@ -69,6 +79,12 @@ class TrainingRun:
         # Lists of floats, and no object per epoch: those would set the garbage collector to work again and
         # again in a fit of very many short epochs.
         self.history: dict[str, list[float]] = {name: [] for name in (*names, "learning_rate", "seconds")}
+        self.best_loss, self.epochs_since_best = math.inf, 0
+        self.save_checkpoint = save_checkpoint
+        if resumed is not None:
+            self.history = {name: list(resumed.history[name]) for name in self.history}
+            progress.epoch = len(self.history["loss"])
+            self.best_loss, self.epochs_since_best = resumed.best_loss, resumed.epochs_since_best
         self.epoch_started = time.perf_counter()
 
     def run(self) -> Outcome:
@@ -92,8 +108,9 @@ class TrainingRun:
 
     def _run_epochs(self) -> Outcome:
         p = self.parameters
-        best_loss, epochs_since_best = math.inf, 0
-        for _ in range(p.epochs):
+        for _ in range(len(self.history["loss"]), p.epochs):
+            if self._has_ceased_to_improve():
+                break
             self.epoch_started = time.perf_counter()
             report = self.trainer.run_epoch(self.progress.poll)
             if report.outcome != "completed":
@@ -103,18 +120,33 @@ class TrainingRun:
             self._record(report, validation)
             val_loss = None if validation is None else validation[0]
             self.progress.epoch_done(report.loss, val_loss, training_seconds)
-            if not p.early_stopping or val_loss is None:
-                continue
-            if val_loss < best_loss - p.min_delta or report.epoch == 0:
-                best_loss, epochs_since_best = val_loss, 0
-                self.trainer.keep_best()
-            else:
-                epochs_since_best += 1
-                if epochs_since_best >= p.patience:
-                    return Outcome(self.trainer.best_model(), self._history(), "early_stopping")
+            if p.early_stopping and val_loss is not None:
+                self._compare_with_best(val_loss, report.epoch)
+            self._checkpoint(report)
+        if self._has_ceased_to_improve():
+            return Outcome(self.trainer.best_model(), self._history(), "early_stopping")
         model = self.trainer.best_model() if p.early_stopping else self.trainer.completed_model()
         assert model is not None  # an epoch was completed
         return Outcome(model, self._history(), "epochs")
+
+    def _compare_with_best(self, val_loss: float, epoch: int) -> None:
+        if val_loss < self.best_loss - self.parameters.min_delta or epoch == 0:
+            self.best_loss, self.epochs_since_best = val_loss, 0
+            self.trainer.keep_best()
+        else:
+            self.epochs_since_best += 1
+
+    def _has_ceased_to_improve(self) -> bool:
+        p = self.parameters
+        return bool(p.early_stopping and self.epochs_since_best >= p.patience)
+
+    def _checkpoint(self, report: _core.EpochReport) -> None:
+        p = self.parameters
+        if self.save_checkpoint is None:
+            return
+        done = report.epoch + 1
+        if done % p.checkpoint_every == 0 or done == p.epochs or self._has_ceased_to_improve():
+            self.save_checkpoint(RunState(self.history, report, self.best_loss, self.epochs_since_best))
 
     def _validation_losses(self, report: _core.EpochReport) -> tuple[float, float] | None:
         if not self.validates:

@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
+from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_combinations, check_validation, checked_parameters
-from diabolo._persistence import save_estimator
+from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import fair_share, one_at_a_time
@@ -66,6 +67,8 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
     n_jobs: int | None = None
     verbose: int = 0
+    checkpoint: "str | os.PathLike[str] | None" = None
+    checkpoint_every: int = 1
 
     # ---- What a kind says of itself ----
 
@@ -76,7 +79,14 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     # ---- Training ----
 
     @one_at_a_time
-    def fit(self, X: Any, y: object = None, *, X_val: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        X_val: Any = None,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Train a new network on X and replace what was fitted before.
 
         Parameters
@@ -87,6 +97,9 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             Ignored; it is there because scikit-learn's pipelines pass it.
         X_val : array-like, shape (n_validation_rows, n_features), optional
             Rows on which to compute validation losses, instead of `validation_fraction`.
+        resume_from : str or path-like, optional
+            A file that an earlier run with the same data and hyper-parameters wrote as its `checkpoint`. The
+            result is that of the uninterrupted run, to the last bit; `n_jobs` may differ.
 
         Returns
         -------
@@ -95,10 +108,14 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         Raises
         ------
         InvalidParameterError
-            A hyper-parameter breaks its rule. (A ValueError, as the next.)
+            A hyper-parameter breaks its rule, or differs from the checkpoint's. (A ValueError, as the next.)
+        ModelFileError
+            `resume_from` is no checkpoint, or damaged. (A ValueError.)
+        OSError
+            What the operating system says of `checkpoint` or `resume_from`.
         InvalidDataError
             X or X_val cannot be used: its shape or type, a value that is NaN, infinite, beyond float32, or
-            outside [0, 1] for binary cross-entropy.
+            outside [0, 1] for binary cross-entropy; or they are not those of the checkpoint.
         MemoryError
             The network or its training would not fit into the memory available. Nothing was begun.
         TrainingDivergedError
@@ -118,9 +135,14 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         self._complete(owner, p)
         check_combinations(owner, p)
         check_validation(owner, p, X_val is not None)
+        resumed = None if resume_from is None else read_checkpoint(resume_from)
+        if p.checkpoint is not None:
+            check_class(self)
         threads = _training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
         plan = self._architecture(table.rows.features, p)
+        if resumed is not None:
+            resumed.check_parameters(owner, p, plan.features)
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
         if validation_table is not None:
             check_features(validation_table, plan.features, table.feature_names)
@@ -128,7 +150,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         for checked_table in filter(None, (table, validation_table)):
             check_values(checked_table, unit_interval=self._why_unit_interval(p), threads=threads)
 
-        seed = seed_from(p.random_state)
+        seed = seed_from(p.random_state) if resumed is None else resumed.origins.seed
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
         if validation_table is not None:
             validation_rows = validation_table.rows
@@ -136,17 +158,35 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
         if scaler is not None:
             model.set_scaler(*scaler)
-        run = TrainingRun(
-            owner,
-            p,
-            new_trainer(p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features),
-            validates=validation_rows is not None,
-            progress=progress_for(p.verbose, p.epochs, rows.count),
+        trainer = new_trainer(
+            p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features
         )
 
         def fitted(outcome: Outcome) -> Fitted:
             fitting = Fitting(p.loss, p.scale, table.feature_names, outcome.history, outcome.stop_reason)
             return Fitted(plan, outcome.model, fitting)
+
+        def save_checkpoint(state: RunState) -> None:
+            now = trainer.completed_model()
+            assert now is not None  # an epoch was completed
+            history = {name: tuple(values) for name, values in state.history.items()}
+            extra = extra_contents(trainer, state, origins, has_best=p.early_stopping)
+            write_estimator(self, fitted(Outcome(now, history, "interrupted")), p.checkpoint, *extra)
+
+        if resumed is not None or p.checkpoint is not None:
+            origins = origins_of(seed, rows, validation_rows, threads)
+        if resumed is not None:
+            resumed.check_data(owner, origins, scaler)
+            resumed.resume(trainer, needs_best=p.early_stopping)
+        run = TrainingRun(
+            owner,
+            p,
+            trainer,
+            validates=validation_rows is not None,
+            progress=progress_for(p.verbose, p.epochs, rows.count),
+            resumed=None if resumed is None else resumed.state,
+            save_checkpoint=None if p.checkpoint is None else save_checkpoint,
+        )
 
         try:
             self._fitted = fitted(run.run())

@@ -12,6 +12,7 @@ from diabolo._random import RandomState
 from diabolo._validation import (
     Choice,
     Either,
+    FileName,
     Flag,
     Integer,
     Named,
@@ -68,6 +69,8 @@ RULES: dict[str, Rule] = {
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
     "verbose": Verbosity(),
+    "checkpoint": OrNone(FileName()),
+    "checkpoint_every": Integer(1),
 }
 
 

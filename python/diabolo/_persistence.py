@@ -10,6 +10,7 @@ layers         list of {"name", "inputs", "outputs", "activation", "initializer"
                not dense are named by "layer" and have other fields
 code_layers    how many of them, from the first, make the code
 fitting        {"loss", "scale", "feature_names", "history", "stop_reason"}; NaN in the history is null
+checkpoint     only in checkpoints: see `_checkpoint.py`, also for their additional tensors
 =============  ==========================================================================================
 
 The tensors are the weights under the names of `get_weights`, and `scaler.shift` and `scaler.scale` (float64)
@@ -20,13 +21,14 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from diabolo import _core, optimizers, schedules
 from diabolo._architecture import Architecture
 from diabolo._base import Estimator
+from diabolo._checkpoint import EXTRA_TENSORS, Checkpoint, checkpoint_from
 from diabolo._fitted import Fitted, Scaler, restored
 from diabolo._layers import ACTIVATIONS, INITIALIZERS, DenseLayer, Layer, described, layer_from
 from diabolo._parameters import LOSSES, RULES
@@ -39,19 +41,35 @@ _OBJECTS: dict[str, Callable[..., Any]] = {
     cls.__name__: cls for cls in (*optimizers.BY_NAME.values(), *schedules.BY_NAME.values())
 }
 Tensors = Mapping[str, AnyArray]
+_T = TypeVar("_T")
+
+
+def check_class(estimator: Estimator) -> None:
+    """Raise TypeError for a class that `load` could not make again."""
+    if "_in_files" not in vars(type(estimator)):
+        raise TypeError(
+            f"{type(estimator).__name__}: save knows diabolo's own classes only, and `load` could not bring "
+            "back another. Pickle it, or save its weights."
+        )
 
 
 def save_estimator(estimator: Estimator, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a file, replacing it in one step."""
+    fitted = estimator._require_fitted()
+    check_class(estimator)
+    write_estimator(estimator, fitted, path)
+
+
+def write_estimator(
+    estimator: Estimator,
+    fitted: Fitted,
+    path: str | os.PathLike[str],
+    checkpoint: object = None,
+    extra_tensors: Tensors | None = None,
+) -> None:
+    """Write an estimator with what it has been fitted to, and what a checkpoint has besides."""
     import json  # here, because importing diabolo should cost little
 
-    fitted = estimator._require_fitted()
-    own_name = type(estimator).__name__
-    if "_in_files" not in vars(type(estimator)):
-        raise TypeError(
-            f"{own_name}: save knows diabolo's own classes only, and `load` could not bring back another. "
-            "Pickle it, or save its weights."
-        )
     layers, code_layers = fitted.architecture
     facts = fitted.fitting._asdict()
     facts["history"] = {
@@ -59,7 +77,7 @@ def save_estimator(estimator: Estimator, path: str | os.PathLike[str]) -> None:
         for name, values in fitted.fitting.history.items()
     }
     contents = {
-        "class": own_name,
+        "class": type(estimator).__name__,
         "diabolo": _core.__version__,
         "parameters": encoded_estimator(estimator)["fields"],
         "layers": [described(layer) for layer in layers],
@@ -67,21 +85,48 @@ def save_estimator(estimator: Estimator, path: str | os.PathLike[str]) -> None:
         "fitting": facts,
         **estimator._more_contents(),
     }
+    if checkpoint is not None:
+        contents["checkpoint"] = checkpoint
     # Strict JSON: other readers than Python's refuse NaN.
     metadata = {name: json.dumps(value, allow_nan=False) for name, value in contents.items()}
     tensors: dict[str, AnyArray] = dict(fitted.model.get_weights())
     scaler = fitted.model.scaler()
     if scaler is not None:
         tensors[_SHIFT], tensors[_SCALE] = scaler
+    tensors.update(extra_tensors or {})
     _core.write_model_file(_file_name(path), metadata, tensors)
 
 
 def load_estimator(path: str | os.PathLike[str], classes: Mapping[str, type[Estimator]]) -> Estimator:
     """Read a file that `save_estimator` wrote; raise ModelFileError if it is no such file."""
+    return _read(path, lambda contents, tensors: _from_contents(contents, tensors, classes))
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a file that `fit` wrote as a checkpoint; raise ModelFileError if it is none."""
+
+    def from_contents(contents: _Contents, tensors: Tensors) -> Checkpoint:
+        facts = contents.get("checkpoint", dict)
+        fitted = _fitted_from(contents, tensors)
+        return checkpoint_from(
+            path,
+            contents.get("class", str),
+            {name: _decoded(value, {}) for name, value in contents.get("parameters", dict).items()},
+            fitted.model.get_weights(),
+            fitted.model.scaler(),
+            fitted.fitting.history,
+            facts,
+            tensors,
+        )
+
+    return _read(path, from_contents)
+
+
+def _read(path: str | os.PathLike[str], from_contents: "Callable[[_Contents, Tensors], _T]") -> _T:
     name = _file_name(path)
     metadata, tensors = _core.read_model_file(name)
     try:
-        return _from_contents(_Contents(metadata), tensors, classes)
+        return from_contents(_Contents(metadata), tensors)
     except ModelFileError as error:
         raise ModelFileError(f"{name}: {error}") from None
     # A file may say anything: what is amiss then shows where its contents are first used.
@@ -131,6 +176,8 @@ def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
         tuple(layer_from(layer) for layer in contents.get("layers", list)), contents.get("code_layers", int)
     )
     _check_architecture(architecture)
+    if "checkpoint" in contents.metadata:
+        tensors = {n: tensor for n, tensor in tensors.items() if not n.startswith(EXTRA_TENSORS)}
     # Before anything is allocated by these sizes: a file must not claim more than it holds.
     _check_tensors(architecture, tensors)
     scaler: Scaler | None = (tensors[_SHIFT], tensors[_SCALE]) if _SHIFT in tensors else None
@@ -232,6 +279,8 @@ def _encoded(name: str, value: object) -> object:
         return encoded_estimator(value)
     if isinstance(value, (optimizers.Optimizer, schedules.Schedule)):
         return {"class": type(value).__name__, "fields": {**vars(value)}}
+    if isinstance(value, os.PathLike):
+        value = os.fsdecode(value)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (tuple, list, np.ndarray)):

@@ -24,6 +24,8 @@ class Progress:
     # Called by the core about every 20 ms with the rows done in this epoch and their mean loss.
     poll: Callable[[int, float], object] | None = None
 
+    epoch = 0  # done so far; a run that is resumed begins later
+
     def epoch_done(self, loss: float, val_loss: float | None, seconds: float) -> None:
         """Report the end of an epoch; `seconds` is what the training rows took."""
 
@@ -36,7 +38,6 @@ class Lines(Progress):
 
     def __init__(self, epochs: int, rows: int, paced: bool) -> None:
         self.epochs, self.rows, self.paced = epochs, rows, paced
-        self.epoch = 0  # done so far
         self.last_line = -math.inf
         self.poll = self._within_epoch
         self.last_sign = time.monotonic()
@@ -70,7 +71,6 @@ class Bar(Progress):
 
     def __init__(self, tqdm: Any, epochs: int, rows: int) -> None:
         self.epochs, self.rows = epochs, rows
-        self.epoch = 0
         self.val_loss: float | None = None
         self.broken = False
         self.poll = self._within_epoch

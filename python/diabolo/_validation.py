@@ -6,6 +6,7 @@ Which parameter has which rule, and rules that join several parameters, stand el
 import math
 import numbers
 import operator
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -129,6 +130,17 @@ class Widths(Rule):
             raise Refused
         width = Integer(1)
         return tuple(width.convert(item) for item in value)
+
+
+class FileName(Rule):
+    """A path."""
+
+    description = "the path of a file"
+
+    def convert(self, value: object) -> str:
+        if not isinstance(value, (str, os.PathLike)) or not os.fspath(value) or "\0" in os.fsdecode(value):
+            raise Refused
+        return os.fsdecode(value)
 
 
 class Named(Rule):
