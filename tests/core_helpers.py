@@ -142,6 +142,7 @@ def trainer(
     """Return a trainer with the settings that most tests want."""
     settings: dict[str, Any] = {
         "loss": "mse",
+        "sum_features": False,
         "batch_size": 256,
         "epochs": 1,
         "learning_rate": 1e-3,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diabolo import AutoEncoder
-from diabolo._architecture import ACTIVATIONS
+from diabolo._layers import ACTIVATIONS
 
 # Each activation in hidden layers, code and output; tied weights or not; scaled or not.
 VARIANTS: dict[str, dict[str, Any]] = {

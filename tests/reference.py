@@ -371,9 +371,17 @@ def forward(
 
 # With n = rows features, p the prediction the loss reads: L = sum l(p, t) / n and dL/dp = l'(p, t) / n.
 def reconstruction(
-    last: Layer, trace: Trace, target: Array, loss: str, branch: Array | None
+    last: Layer,
+    trace: Trace,
+    target: Array,
+    loss: str,
+    branch: Array | None,
+    element_weights: ArrayLike = 1.0,
 ) -> tuple[Any, Array]:
-    """Return the mean loss, and its gradient in y (in z where the loss reads the pre-activation)."""
+    """Return the mean loss, and its gradient in y (in z where the loss reads the pre-activation).
+
+    Each element's loss counts `element_weights` times, and the mean is over all elements.
+    """
     terms = LOSSES[loss]
     if terms.reads_pre_activation and last.activation != "sigmoid":
         raise ValueError(f"{loss} needs a sigmoid output layer. Got {last.activation!r}.")
@@ -384,8 +392,8 @@ def reconstruction(
         branch = terms.branch_of(prediction, target)
     if branch is not None:
         branch = widen(branch)
-    value = np.mean(terms.value(prediction, target, branch))
-    return value, terms.derivative(prediction, target, branch) / target.size
+    value = np.mean(element_weights * terms.value(prediction, target, branch))
+    return value, element_weights * terms.derivative(prediction, target, branch) / target.size
 
 
 # P = l1 sum |w| + l2 sum w^2 over all w of all stored kernels, a shared one once
@@ -405,6 +413,39 @@ def kernel_penalty_gradient(w: Array, l1: float, l2: float) -> Array:
 #   dL/dz = dL/dy f'(z)     dL/dW = x^T dL/dz     dL/db = sum over rows of dL/dz     dL/dx = dL/dz W^T
 # prelu, y = slope z below:     dL/dslope = sum over rows of dL/dy z, where not positive
 # A layer tied to a kernel W uses W^T, and adds (x^T dL/dz)^T to dL/dW.
+def backward(
+    layers: Sequence[Layer],
+    weights: Weights,
+    trace: Trace,
+    dy: Array,
+    branches: Branches | None = None,
+    from_z: bool = False,
+) -> tuple[Weights, Array]:
+    """Return the gradient in every weight, 0 in those of other layers, and in the input.
+
+    `dy` is the gradient in the last layer's output, or with `from_z` in its pre-activation.
+    """
+    branches = branches or Branches()
+    gradients = {name: np.zeros_like(w) for name, w in weights.items()}
+    for layer in reversed(layers):
+        name = layer.name
+        z = trace.z[name]  # (rows, outputs), like dy and dz
+        positive = branches.positive.get(name)
+        slope = weights.get(f"{name}.slope")
+        if layer is layers[-1] and from_z:
+            dz = dy  # differentiated in z already
+        else:
+            dz = dy * ACTIVATIONS[layer.activation].derivative(z, positive, slope)
+        if layer.activation == "prelu":
+            gradients[f"{name}.slope"] = np.sum(np.where(branch_taken(z, positive), 0.0, dy * z), axis=0)
+        gradients[f"{name}.bias"] = np.sum(dz, axis=0)
+        dkernel = trace.inputs[name].T @ dz  # (inputs, outputs)
+        owner, term = (name, dkernel) if layer.tied_to is None else (layer.tied_to, dkernel.T)
+        gradients[f"{owner}.kernel"] = gradients[f"{owner}.kernel"] + term
+        dy = dz @ kernel_of(layer, weights).T  # (rows, inputs): dL/dy of the layer before
+    return gradients, dy
+
+
 def loss_and_gradients(
     layers: Sequence[Layer],
     weights: Weights,
@@ -414,6 +455,7 @@ def loss_and_gradients(
     l1: float = 0.0,
     l2: float = 0.0,
     branches: Branches | None = None,
+    element_weights: ArrayLike = 1.0,
 ) -> Result:
     """Return the loss of one batch and its gradient in every weight.
 
@@ -431,6 +473,8 @@ def loss_and_gradients(
         Coefficients of the penalty l1 sum |w| + l2 sum w^2 over the kernels.
     branches : Branches or None
         Branches to take instead of those the float64 numbers would.
+    element_weights : array broadcastable to the target's shape
+        How often each element's loss counts.
 
     Returns
     -------
@@ -440,26 +484,9 @@ def loss_and_gradients(
     branches = branches or Branches()
     weights = {name: widen(w) for name, w in weights.items()}
     trace = forward(layers, weights, x, branches)
-    value, dy = reconstruction(layers[-1], trace, widen(target), loss, branches.loss)
+    value, dy = reconstruction(layers[-1], trace, widen(target), loss, branches.loss, element_weights)
 
-    gradients = {name: np.zeros_like(w) for name, w in weights.items()}
-    for layer in reversed(layers):
-        name = layer.name
-        z = trace.z[name]  # (rows, outputs), like dy and dz
-        positive = branches.positive.get(name)
-        slope = weights.get(f"{name}.slope")
-        if layer is layers[-1] and LOSSES[loss].reads_pre_activation:
-            dz = dy  # the loss was differentiated in z already
-        else:
-            dz = dy * ACTIVATIONS[layer.activation].derivative(z, positive, slope)
-        if layer.activation == "prelu":
-            gradients[f"{name}.slope"] = np.sum(np.where(branch_taken(z, positive), 0.0, dy * z), axis=0)
-        gradients[f"{name}.bias"] = np.sum(dz, axis=0)
-        dkernel = trace.inputs[name].T @ dz  # (inputs, outputs)
-        owner, term = (name, dkernel) if layer.tied_to is None else (layer.tied_to, dkernel.T)
-        gradients[f"{owner}.kernel"] = gradients[f"{owner}.kernel"] + term
-        dy = dz @ kernel_of(layer, weights).T  # (rows, inputs): dL/dy of the layer before
-
+    gradients, _ = backward(layers, weights, trace, dy, branches, from_z=LOSSES[loss].reads_pre_activation)
     for name, w in weights.items():
         if is_kernel(name):
             gradients[name] = gradients[name] + kernel_penalty_gradient(w, l1, l2)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import diabolo
-from diabolo._architecture import ACTIVATIONS, INITIALIZERS
+from diabolo._layers import ACTIVATIONS, INITIALIZERS
 from diabolo._parameters import LOSSES
 from diabolo.optimizers import BY_NAME as OPTIMIZERS
 from diabolo.schedules import BY_NAME as SCHEDULES

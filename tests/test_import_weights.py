@@ -85,7 +85,7 @@ def test_it_computes_what_they_did(source: str, tmp_path: Any) -> None:
     assert_near(ae.reconstruct(X), expected_output(X))
     assert repr(ae) == (
         "AutoEncoder(n_components=2, hidden_layer_sizes=(5,), decoder_layer_sizes=(4,), activation='tanh', "
-        "output_activation='sigmoid', loss='mae', epochs=2, random_state=0)"
+        "epochs=2, random_state=0, output_activation='sigmoid', loss='mae')"
     )
     assert (ae.n_iter_, ae.stop_reason_, ae.n_features_in_) == (0, "imported", 6)
     assert ae.history_ == {"loss": [], "reconstruction_loss": [], "learning_rate": [], "seconds": []}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import diabolo
 from diabolo import SGD, Adam, AdamW, AutoEncoder, CosineDecay, ExponentialDecay, RMSprop, StepDecay
-from diabolo._parameters import RULES, checked_parameters
+from diabolo._parameters import RULES, check_combinations, checked_parameters
 
 COUNTS = ["n_components", "epochs", "batch_size", "patience"]
 NUMBERS = ["learning_rate", "l1", "l2", "clip_norm", "validation_fraction", "min_delta"]
@@ -33,11 +33,13 @@ NAMES = {
 
 
 def checked(**changes: object) -> Any:
-    return checked_parameters("AutoEncoder", AutoEncoder(**changes).get_params())  # type: ignore[arg-type]
+    parameters = checked_parameters("AutoEncoder", AutoEncoder(**changes).get_params())  # type: ignore[arg-type]
+    check_combinations("AutoEncoder", parameters)
+    return parameters
 
 
 def test_every_parameter_has_a_rule_and_a_default_that_obeys_it() -> None:
-    assert list(AutoEncoder().get_params()) == list(RULES)
+    assert AutoEncoder().get_params().keys() == RULES.keys()
     checked()
 
 

@@ -12,7 +12,16 @@
 namespace diabolo {
 
 /// What a stream of draws is for. Streams never overlap.
-enum class RandomStream : std::uint32_t { weights = 1, shuffle = 2, windows = 3, split = 4 };
+/// Those for noise leave their upper bits to the number of the layer that draws.
+enum class RandomStream : std::uint32_t {
+  weights = 1,
+  shuffle = 2,
+  windows = 3,
+  split = 4,
+  training_noise = 5,
+  validation_noise = 6,
+  inference_noise = 7,
+};
 
 class Random {
  public:

@@ -2,6 +2,7 @@
 #include "base/scalar_math.h"
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 namespace diabolo {
@@ -24,6 +25,17 @@ double portable_log(double x) {
   constexpr double log2_high = 0x1.62e42feep-1;
   constexpr double log2_low = 0x1.a39ef35793c76p-33;
   return exponent * log2_high + (2.0 * s + (2.0 * s * series + exponent * log2_low));
+}
+
+double portable_exp(double x) {
+  if (!(x >= -708.0)) return x < 0.0 ? 0.0 : x;  // NaN stays
+  // x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, the first short enough for an exact product with n.
+  const double n = std::nearbyint(x * 0x1.71547652b82fep+0);
+  const double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
+  double sum = 0.0;
+  for (int k = 13; k >= 1; --k) sum = (1.0 + sum) * r / k;  // Taylor's series, from its end
+  const auto exponent = static_cast<std::uint64_t>(static_cast<std::int64_t>(n) + 1023) << 52;
+  return (1.0 + sum) * std::bit_cast<double>(exponent);
 }
 
 double portable_cos_pi(double x) {

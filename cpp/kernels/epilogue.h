@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/activations.h"
+#include "kernels/gaussian_loss.h"
 #include "kernels/losses.h"
 #include "kernels/tile_fma.h"
 
@@ -76,13 +77,14 @@ inline void chain_tile(const ActivationGradient& below, const float* tile, const
 /// Adds the loss of every element to its row's 16 lanes and leaves scale * gradient in `out`.
 /// Feature j adds to lane j mod 16 in the order of j, whatever the panels' width: the same sum on every
 /// machine.
-template <class LossFunction>
-void loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y, const TilePlace& place,
-                  TileTarget out) {
+template <bool weighted, class LossFunction>
+void weighted_loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
+                           const TilePlace& place, TileTarget out) {
   const Vec scale = broadcast(loss.scale);
   const VecI numbers = lane_numbers();
   for (Index i = 0; i < place.rows; ++i) {
     const float* target = loss.target.row(place.row + i) + place.column;
+    const float* weights = weighted ? loss.weights.row(place.row + i) + place.column : nullptr;
     float* lanes = loss.lanes + (place.row + i) * kGroup;
     Vec sum[kGroup / kLanes];
 #pragma GCC unroll 4
@@ -91,7 +93,11 @@ void loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
 #pragma GCC unroll 4
       for (Index v = 0; v < kGroup / kLanes; ++v) {
         const Index j = group + v * kLanes;
-        const LossAndGradient at = function(load(y.data + i * y.stride + j), load(target + j));
+        LossAndGradient at = function(load(y.data + i * y.stride + j), load(target + j));
+        if constexpr (weighted) {
+          at.loss *= load(weights + j);
+          at.gradient *= load(weights + j);
+        }
         const VecI exists = numbers < static_cast<std::int32_t>(place.used - j);
         sum[v] += select(exists, at.loss, Vec{});
         if (out.data != nullptr) store(out.data + i * out.stride + j, scale * at.gradient);
@@ -100,6 +106,13 @@ void loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
 #pragma GCC unroll 4
     for (Index v = 0; v < kGroup / kLanes; ++v) store(lanes + v * kLanes, sum[v]);
   }
+}
+
+template <class LossFunction>
+DIABOLO_INLINE void loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
+                                 const TilePlace& place, TileTarget out) {
+  if (loss.weights.data == nullptr) return weighted_loss_of_tile<false>(loss, function, y, place, out);
+  weighted_loss_of_tile<true>(loss, function, y, place, out);
 }
 
 /// The last layer's tile: loss, and its gradient at the pre-activation.
@@ -128,6 +141,10 @@ inline void finish_with_loss(const DenseForward& f, const float* tile, const Til
   switch (loss.loss) {
     case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, place, dy_tile); break;
     case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, place, dy_tile); break;
+    case Loss::gaussian:
+      gaussian_loss_of_tile(loss, y, place.width, place.row, place.rows, place.column, place.used,
+                            dy_tile.data, dy_tile.stride);
+      break;
     default: loss_of_tile(loss, HuberError{}, y_tile, place, dy_tile); break;
   }
   if (delta.data == nullptr) return;
@@ -143,6 +160,18 @@ inline void finish_forward(const DenseForward& f, const float* tile, const TileP
 inline void finish_input_gradient(const DenseInputGradient& g, const float* tile, const TilePlace& place) {
   const float* kept = g.below.kept.row(place.row) + place.column;
   chain_tile(g.below, tile, place, kept, g.below.kept.stride);
+}
+
+/// The chain rule through the activation below for a whole gradient, in tiles as wide as the widest panel.
+inline void chain_rows(const ChainRule& c) {
+  for (Index column = 0; column < c.gradient.cols; column += kWidestPanel) {
+    const Index rest = c.gradient.cols - column;
+    for (Index row = 0; row < c.gradient.rows; ++row) {
+      const TilePlace place{row, 1, column, kWidestPanel, rest < kWidestPanel ? rest : kWidestPanel};
+      chain_tile(c.below, c.gradient.row(row) + column, place, c.below.kept.row(row) + column,
+                 c.below.kept.stride);
+    }
+  }
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 // symbol: a shared inline function, kept by the linker in its AVX-512 form, would kill older machines.
 #include "kernels/kernels.h"
 
+#include "kernels/activity.h"
+#include "kernels/corruption.h"
 #include "kernels/epilogue.h"
 #include "kernels/evaluate.h"
 #include "kernels/gemm.h"
 #include "kernels/pack.h"
+#include "kernels/top_k.h"
 #include "kernels/update_rules.h"
 
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
@@ -192,6 +195,18 @@ const KernelTable table = {
     .vector_gradient = vector_gradient,
     .stored_update = stored_update,
     .transpose_panels = transpose_panels,
+    .chain_rule = chain_rows,
+    .corrupt = corrupt,
+    .sample_gaussian = sample_gaussian,
+    .gaussian_gradient = gaussian_gradient,
+    .gaussian_divergences = gaussian_divergences,
+    .gaussian_deviations = gaussian_deviations,
+    .absolute_sums = absolute_sums,
+    .column_sums = column_sums,
+    .activity_gradient = activity_gradient,
+    .top_k = top_k,
+    .top_k_gradient = top_k_gradient,
+    .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,
 };

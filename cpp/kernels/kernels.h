@@ -43,7 +43,11 @@ inline constexpr float kLeakySlope = 0.01f;
          a == Activation::softplus;
 }
 
-enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy };
+/// gaussian is minus the logarithm of a density: its variance is a parameter of the last layer.
+enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy, gaussian };
+
+/// Log-variances are parameterised as s = 10 tanh(v / 10): e^s lies between 4.5e-5 and 2.2e4 whatever v.
+inline constexpr float kLogVarianceBound = 10.0f;
 
 /// A weight matrix W (inputs, outputs) in panels: [ceil(outputs / width)][inputs][width], zeros beyond
 /// `outputs`.
@@ -56,15 +60,31 @@ struct Panels {
   [[nodiscard]] Index count() const { return (outputs + width - 1) / width; }
 };
 
+/// Which random numbers a matrix (rows, columns) of noise is made of: the words of Philox4x32-10
+/// (base/random.h) with key `seed` and counter (block, step, stream). Element (r, c) has word c mod 64 / 16
+/// of block
+///   ((first_row + r) * ceil(columns / 64) + c / 64) * 16 + c mod 16,
+/// so that neighbouring columns are neighbouring lanes on every instruction set. The upper 24 bits of a word
+/// are a number n;  (n + 1/2) / 2^24 is uniform in (0, 1), its normal quantile a normal deviate.
+struct NoiseSource {
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;
+  std::uint32_t step = 0;
+  Index first_row = 0;  // of the noise, for row 0 of the matrix
+};
+
 /// The loss of the last layer, taken while its tile is at hand. `delta` receives the gradient of
 /// scale * sum over features of the loss, at the pre-activation.
 struct LossEpilogue {
   Loss loss = Loss::mse;
-  MatrixView<const float> target;  // (rows, outputs)
-  float scale = 1.0f;              // of the gradient: 1 / (rows of the batch * features)
-  float* lanes = nullptr;          // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
-  MatrixView<float> delta;         // (rows, outputs); data null: no gradient wanted
-  MatrixView<float> slope_terms;   // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  MatrixView<const float> target;   // (rows, outputs)
+  MatrixView<const float> weights;  // (rows, outputs): factors of the elements' losses; data null: all 1
+  float scale = 1.0f;               // of the gradient: 1 / (rows of the batch * features)
+  float* lanes = nullptr;           // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
+  MatrixView<float> delta;          // (rows, outputs); data null: no gradient wanted
+  MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
+  MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
 };
 
 /// y = f(x W + b) over all rows and the panels [first, last).
@@ -197,6 +217,75 @@ struct StoredUpdate {
   const UpdateRule* rule = nullptr;
 };
 
+/// dL/dz = dL/dy f'(z) for all rows of a gradient that no product has just made.
+struct ChainRule {
+  MatrixView<const float> gradient;  // (rows, units): dL/dy
+  ActivationGradient below;
+};
+
+enum class CorruptionKind : std::uint8_t { gaussian, masking, salt_and_pepper };
+
+/// y = x with noise:
+///   gaussian         x + scale * normal
+///   masking          0 where n < threshold, n the noise's 24 bits
+///   salt_and_pepper  0 or 1, by the lowest bit of the noise's word, where n < threshold
+struct Corrupt {
+  CorruptionKind kind = CorruptionKind::gaussian;
+  NoiseSource noise;
+  float scale = 0.0f;
+  std::int32_t threshold = 0;  // fraction * 2^24
+  MatrixView<const float> x;   // (rows, features)
+  MatrixView<float> y;         // (rows, features)
+  MatrixView<float> weights;   // (rows, features) or null: the factors that follow
+  float corrupted_weight = 1.0f;
+  float clean_weight = 1.0f;
+};
+
+/// How far a Gaussian code is from N(0, 1):
+enum class Divergence : std::uint8_t {
+  exact,    // KL(N(m, e^s) || N(0, 1))
+  sampled,  // log N(z; m, e^s) - log N(z; 0, 1) of the sample z: what importance weights are made of
+};
+
+/// z = m + e^(s/2) noise, s = 10 tanh(v / 10) (Kingma & Welling 2014), and its divergence summed over units.
+struct GaussianSample {
+  NoiseSource noise;
+  Index units = 0;
+  MatrixView<const float> moments;  // (rows, 2 units): the means m, then v
+  MatrixView<float> z;              // (rows, units)
+  MatrixView<float> deviation;      // (rows, units): e^(s/2) noise; data null: not kept
+  MatrixView<float> divergence;     // (rows, 1)
+  Divergence divergence_kind = Divergence::exact;
+};
+
+/// Gradients in m and v, from that in z and divergence_scale * unit_factor * that of the exact divergence.
+struct GaussianGradient {
+  Index units = 0;
+  MatrixView<const float> moments;    // (rows, 2 units)
+  MatrixView<const float> deviation;  // (rows, units)
+  MatrixView<const float> dz;         // (rows, units)
+  float divergence_scale = 0.0f;
+  const float* unit_factor = nullptr;  // (units), padded; null: all 1
+  MatrixView<float> delta;             // (rows, 2 units)
+};
+
+/// Penalties on a layer's outputs y: delta += l1 sign(y) + unit_gradient, then the chain rule.
+struct ActivityGradient {
+  MatrixView<const float> y;  // (rows, units)
+  float l1 = 0.0f;
+  const float* unit_gradient = nullptr;  // (units), padded; null: none
+  MatrixView<float> delta;               // (rows, units): dL/dy, changed in place
+  ActivationGradient below;
+};
+
+/// The gradient of the elements that top_k kept: delta where y is not 0, then the chain rule. (An element
+/// that was kept and is 0 gets none: at 0 it is a matter of taste.)
+struct TopKGradient {
+  MatrixView<const float> y;  // (rows, units)
+  MatrixView<float> delta;    // (rows, units): dL/dy, changed in place
+  ActivationGradient below;
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -227,6 +316,18 @@ struct KernelTable {
   bool (*vector_gradient)(const VectorGradient&);
   bool (*stored_update)(const StoredUpdate&);
   void (*transpose_panels)(const Panels& from, float* to, Index to_width);
+  void (*chain_rule)(const ChainRule&);
+  void (*corrupt)(const Corrupt&);
+  void (*sample_gaussian)(const GaussianSample&);
+  void (*gaussian_gradient)(const GaussianGradient&);
+  void (*gaussian_divergences)(MatrixView<const float> moments, Index units, Index first, float* sums);
+  void (*gaussian_deviations)(MatrixView<const float> moments, MatrixView<float> out);
+  void (*absolute_sums)(MatrixView<const float> y, MatrixView<float> sums);
+  void (*column_sums)(MatrixView<const float> y, Index column, float* sums);
+  void (*activity_gradient)(const ActivityGradient&);
+  void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
+  void (*top_k_gradient)(const TopKGradient&);
+  void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);
 };

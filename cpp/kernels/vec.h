@@ -121,6 +121,37 @@ DIABOLO_INLINE bool any(VecI mask) {
 #endif
 }
 
+/// The 64-bit products of unsigned 32-bit lanes, in two halves.
+struct WideProduct {
+  VecI low;
+  VecI high;
+};
+
+DIABOLO_INLINE WideProduct multiply_wide(VecI a, VecI b) {
+#if defined(__AVX512F__)
+  const __m512i even = _mm512_mul_epu32((__m512i)a, (__m512i)b);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)a, 32), _mm512_srli_epi64((__m512i)b, 32));
+  return {(VecI)_mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32)),
+          (VecI)_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd)};
+#elif defined(__AVX2__)
+  const __m256i even = _mm256_mul_epu32((__m256i)a, (__m256i)b);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)a, 32), _mm256_srli_epi64((__m256i)b, 32));
+  return {(VecI)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA),
+          (VecI)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA)};
+#elif defined(__SSE4_1__)
+  const __m128i even = _mm_mul_epu32((__m128i)a, (__m128i)b);
+  const __m128i odd = _mm_mul_epu32(_mm_srli_epi64((__m128i)a, 32), _mm_srli_epi64((__m128i)b, 32));
+  return {(VecI)_mm_blend_epi16(even, _mm_slli_epi64(odd, 32), 0xCC),
+          (VecI)_mm_blend_epi16(_mm_srli_epi64(even, 32), odd, 0xCC)};
+#elif defined(__aarch64__)
+  const uint32x4_t x = (uint32x4_t)a;
+  const uint32x4_t y = (uint32x4_t)b;
+  const uint32x4_t first = (uint32x4_t)vmull_u32(vget_low_u32(x), vget_low_u32(y));
+  const uint32x4_t second = (uint32x4_t)vmull_high_u32(x, y);
+  return {(VecI)vuzp1q_u32(first, second), (VecI)vuzp2q_u32(first, second)};
+#endif
+}
+
 /// Lane i of the result is i: to compare with a column number.
 DIABOLO_INLINE VecI lane_numbers() {
   VecI numbers{};

@@ -2,8 +2,10 @@
 #include "model/dense.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
+#include "base/scalar_math.h"
 
 namespace diabolo {
 namespace {
@@ -27,11 +29,15 @@ void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const 
 
 }  // namespace
 
-Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool below)
+Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
+             bool trainable_below)
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
-      tied_(!spec.tied_to.empty()) {
+      tied_(!spec.tied_to.empty()),
+      learns_variance_(spec.variance == OutputVariance::learned) {
+  require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
+  require(plan.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
   if (tied_) {
     kernel_ = plan.find(spec.tied_to + ".kernel");
     require(kernel_ >= 0, spec.name + " is tied to " + spec.tied_to + ", which is not a layer below it.");
@@ -39,10 +45,16 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
             spec.name + " is tied to " + spec.tied_to + ", whose shape is not its mirror image.");
     plan.use_transposed_in_forward(kernel_);
   } else {
-    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, below);
+    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, trainable_below);
   }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
+  if (spec.variance != OutputVariance::none) {
+    const double bound = static_cast<double>(kernels::kLogVarianceBound);
+    require(std::abs(portable_log(spec.initial_variance)) < bound,
+            "the variance of outputs must lie between e^-10 and e^10.");
+    log_variance_ = plan.add_vector(spec.name + ".log_variance", outputs_);
+  }
 }
 
 LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const {
@@ -55,6 +67,7 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   }
   booking.delta = plan.book(rows, outputs_);
   if (slope_ >= 0) booking.slope_terms = plan.book(rows, outputs_);
+  if (learns_variance_) booking.variance_terms = plan.book(rows, outputs_);
   return booking;
 }
 
@@ -82,7 +95,14 @@ void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
   f.activation = activation_;
   f.preactivation = rows_of(buffers.preactivation, rows);
   f.y = rows_of(buffers.output, rows);
+  kernels::LossEpilogue with_variance;
   f.loss = loss;
+  if (loss != nullptr && log_variance_ >= 0) {
+    with_variance = *loss;
+    with_variance.log_variance = pass.parameters.weights(log_variance_);
+    with_variance.variance_terms = rows_of(buffers.variance_terms, rows);
+    f.loss = &with_variance;
+  }
   in_pieces(pass.worker, f.weights, rows.size(), [&](Range panels) {
     f.panels = panels;
     pass.kernels.dense_forward(f);
@@ -105,10 +125,7 @@ void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range 
   kernels::DenseInputGradient g;
   g.delta = constant(rows_of(buffers.delta, rows));
   g.transposed = backward_panels(pass.parameters);
-  g.below = below;
-  g.below.kept = rows_of(below.kept, rows);
-  g.below.delta = rows_of(below.delta, rows);
-  g.below.slope_terms = rows_of(below.slope_terms, rows);
+  g.below = rows_of(below, rows);
   in_pieces(pass.worker, g.transposed, rows.size(), [&](Range panels) {
     g.panels = panels;
     pass.kernels.dense_input_gradient(g);
@@ -125,6 +142,11 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   }
   list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
+  if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));
+}
+
+double Dense::forward_cost() const {
+  return 2.0 * static_cast<double>(inputs_) * static_cast<double>(outputs_);
 }
 
 }  // namespace diabolo

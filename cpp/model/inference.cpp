@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "base/check.h"
 
@@ -69,7 +70,7 @@ bool Inference::gather(const Rows& rows, const Index* source_rows, const Scaler&
 }
 
 template <class Finish>
-PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler, const kernels::Loss* loss,
+PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler, const Objective* objective,
                            const Finish& finish) const {
   require(rows.features() == network_.inputs(layers),
           "rows must have as many features as the network has inputs.");
@@ -95,13 +96,13 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
         return worker.stop();
       }
       kernels::LossEpilogue epilogue;
-      if (loss != nullptr) {
+      if (objective != nullptr) {
         std::fill_n(lanes.row(mine), here.size() * kernels::kGroup, 0.0f);
-        epilogue.loss = *loss;
+        epilogue.loss = objective->loss;
         epilogue.target = constant(rows_of(buffers.input, here));
         epilogue.lanes = lanes.row(mine);
       }
-      network_.forward(pass, buffers, here, loss == nullptr ? nullptr : &epilogue);
+      network_.forward(pass, buffers, here, objective == nullptr ? nullptr : &epilogue);
       if (worker.poll(0.0)) return;
       finish(buffers, here, first, epilogue.lanes);
     }
@@ -147,9 +148,9 @@ PassOutcome Inference::layer_output(const Rows& rows, Index layer, MatrixView<fl
   return copy_output(rows, {0, layer + 1}, scaler_, Scaler(), out);
 }
 
-PassOutcome Inference::row_errors(const Rows& rows, kernels::Loss loss, float* out) const {
-  const float scale = 1.0f / static_cast<float>(rows.features());
-  return run(rows, network_.all(), scaler_, &loss,
+PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, float* out) const {
+  const auto scale = static_cast<float>(objective.scale(rows.features()));
+  return run(rows, network_.all(), scaler_, &objective,
              [&](const NetworkBuffers&, Range here, Index first, const float* lanes) {
                network_.kernels().finish_loss(lanes, here.size(), scale, out + first);
              });
@@ -164,6 +165,17 @@ PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out) c
                  float* to = out.row(first + r);
                  for (Index c = 0; c < out.cols; ++c) to[c] = (x[c] - y[c]) * (x[c] - y[c]);
                }
+             });
+}
+
+PassOutcome Inference::code_deviations(const Rows& rows, MatrixView<float> out) const {
+  const auto code = static_cast<std::size_t>(network_.code_layers() - 1);
+  require(std::holds_alternative<GaussianCodeSpec>(network_.specs()[code]),
+          "only a gaussian code has a deviation.");
+  return run(rows, {0, network_.code_layers() - 1}, scaler_, nullptr,
+             [&](const NetworkBuffers& buffers, Range here, Index first, const float*) {
+               network_.kernels().gaussian_deviations(constant(rows_of(buffers.output(), here)),
+                                                      rows_of(out, {first, first + here.size()}));
              });
 }
 

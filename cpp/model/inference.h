@@ -2,11 +2,13 @@
 // number of threads may call at once.
 #pragma once
 
+#include <cstdint>
 #include <limits>
 
 #include "base/team.h"
 #include "data/rows.h"
 #include "model/model.h"
+#include "model/objective.h"
 #include "model/pass_space.h"
 
 namespace diabolo {
@@ -46,8 +48,24 @@ class Inference {
   /// out (rows, features), in the user's units
   [[nodiscard]] PassOutcome reconstruct(const Rows& rows, MatrixView<float> out) const;
 
-  /// out (rows): mean over features of the loss, in the network's units.
-  [[nodiscard]] PassOutcome row_errors(const Rows& rows, kernels::Loss loss, float* out) const;
+  /// out (rows): the objective of each row, in the network's units.
+  [[nodiscard]] PassOutcome row_errors(const Rows& rows, const Objective& objective, float* out) const;
+
+  /// The same of rows with the noise of codes as in training, and each row's penalties with their full
+  /// weights.
+  [[nodiscard]] PassOutcome row_losses(const Rows& rows, const Objective& objective, const NoiseOrigin& noise,
+                                       float* reconstruction, double* penalty) const;
+
+  /// out (rows): of `samples` codes z of each row x, drawn from q(z | x), with the objective -log p(x | z),
+  ///   average     mean over samples of log p(x | z), minus KL(q || p(z)): the evidence lower bound
+  ///   importance  log of the mean of p(x | z) p(z) / q(z | x)  (Burda, Grosse & Salakhutdinov 2016)
+  /// The layer before the code must be a GaussianCode.
+  enum class Evidence : unsigned char { average, importance };
+  [[nodiscard]] PassOutcome evidence(const Rows& rows, const Objective& objective, Evidence kind,
+                                     std::uint64_t seed, std::int64_t samples, double* out) const;
+
+  /// out (rows, code units): standard deviations of the codes of a variational autoencoder.
+  [[nodiscard]] PassOutcome code_deviations(const Rows& rows, MatrixView<float> out) const;
 
   /// out (rows, features): squared error, in the network's units.
   [[nodiscard]] PassOutcome feature_errors(const Rows& rows, MatrixView<float> out) const;
@@ -59,8 +77,14 @@ class Inference {
   /// Gathers piece after piece, runs `layers` and hands (buffers, rows in the buffers, first row) to
   /// `finish`.
   template <class Finish>
-  PassOutcome run(const Rows& rows, Range layers, const Scaler& scaler, const kernels::Loss* loss,
+  PassOutcome run(const Rows& rows, Range layers, const Scaler& scaler, const Objective* objective,
                   const Finish& finish) const;
+
+  /// Rows with noise, `samples` times: the encoder once for a piece of rows, from the code on once for each
+  /// sample, whose number is the noise's step. `finish` takes (buffers, row in the buffers, row, objective).
+  template <class Finish>
+  PassOutcome run_samples(const Rows& rows, const Objective& objective, StepContext context,
+                          std::int64_t samples, const Finish& finish) const;
 
   [[nodiscard]] int useful_threads(const Rows& rows, Range layers) const;
   [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,

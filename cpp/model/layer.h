@@ -2,8 +2,11 @@
 // knows neither loss nor optimiser.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "base/random.h"
 #include "base/team.h"
 #include "base/workspace.h"
 #include "kernels/kernels.h"
@@ -14,10 +17,16 @@ namespace diabolo {
 
 /// What a layer needs in a workspace. Buffers that are not needed stay unbooked.
 struct LayerBooking {
-  WorkspacePlan::Buffer output;         // (rows, outputs)
-  WorkspacePlan::Buffer preactivation;  // (rows, outputs)
-  WorkspacePlan::Buffer delta;          // (rows, outputs): dL/d pre-activation
-  WorkspacePlan::Buffer slope_terms;    // (rows, outputs)
+  WorkspacePlan::Buffer output;           // (rows, outputs)
+  WorkspacePlan::Buffer preactivation;    // (rows, outputs)
+  WorkspacePlan::Buffer delta;            // (rows, outputs): dL/d pre-activation
+  WorkspacePlan::Buffer slope_terms;      // (rows, outputs)
+  WorkspacePlan::Buffer variance_terms;   // (rows, outputs): dL/d log-variance
+  WorkspacePlan::Buffer element_weights;  // (rows, outputs): factors of the elements' losses
+  WorkspacePlan::Buffer noise;            // (rows, outputs): what was added
+  WorkspacePlan::Buffer row_penalty;      // (rows, 1): without its weight
+  WorkspacePlan::Buffer unit_statistics;  // (a few, outputs): of the whole batch, or kept from step to step
+  bool passes_input_on = false;           // its output is its input: nothing is booked for it
 };
 
 /// The same in a workspace, with the layer's input: the output of the layer below, or the batch.
@@ -27,6 +36,36 @@ struct LayerBuffers {
   MatrixView<float> preactivation;
   MatrixView<float> delta;
   MatrixView<float> slope_terms;
+  MatrixView<float> variance_terms;
+  MatrixView<float> element_weights;
+  MatrixView<float> noise;
+  MatrixView<float> row_penalty;
+  MatrixView<float> unit_statistics;
+};
+
+/// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
+struct NoiseOrigin {
+  std::uint64_t seed = 0;
+  RandomStream stream = RandomStream::training_noise;
+  std::int64_t step = 0;  // of the whole run
+  Index first_row = 0;    // position in the batch of row 0 of the buffers
+};
+
+/// The kernels' name for the noise of layer `layer` from row `first_row` of its buffers on.
+[[nodiscard]] kernels::NoiseSource noise_source(const NoiseOrigin& origin, int layer, Index first_row);
+
+/// What a training step tells its layers; none in inference.
+struct StepContext {
+  NoiseOrigin noise;
+  Index batch_rows = 1;
+  std::int64_t steps_per_epoch = 1;
+  kernels::Divergence divergence = kernels::Divergence::exact;
+};
+
+/// Something a layer reports of an epoch, beside the loss.
+struct Measure {
+  const char* name;
+  double value;
 };
 
 /// What a layer works with in a phase.
@@ -34,6 +73,7 @@ struct Pass {
   const kernels::KernelTable& kernels;
   const Parameters& parameters;
   Worker& worker;
+  const StepContext* step = nullptr;  // null: inference, where layers add no noise
 };
 
 class Layer {
@@ -52,16 +92,41 @@ class Layer {
   virtual void forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
                        const kernels::LossEpilogue* loss) const = 0;
 
-  /// How a gradient at this layer's output becomes one at its pre-activation: asked by the layer above.
-  [[nodiscard]] virtual kernels::ActivationGradient activation_gradient(
-      const Parameters& parameters, const LayerBuffers& buffers) const = 0;
+  /// How a gradient at this layer's output becomes one at its pre-activation: asked by the layer above. A
+  /// layer without an activation has its delta at the output itself.
+  [[nodiscard]] virtual kernels::ActivationGradient activation_gradient(const Parameters& parameters,
+                                                                        const LayerBuffers& buffers) const;
 
-  /// The gradient at the input for `rows`, taken through the activation of the layer below.
+  /// The gradient at the input for `rows`, taken through the activation of the layer below. Asked only where
+  /// a layer below has parameters.
   virtual void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                               const kernels::ActivationGradient& below) const = 0;
 
-  /// Which products and column sums make up the gradients of its parameters.
-  virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const = 0;
+  /// Which products and column sums make up the gradients of its parameters, if it has any.
+  virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;
+
+  // ---- Penalties and statistics, of the layers that have any ----
+
+  /// Whether forward needs something of all rows of the batch. Then the rows phase is split before it, a slab
+  /// is the whole batch, and batch_statistics comes first, for the units of each worker.
+  [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
+  virtual void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units, Index rows) const;
+
+  /// Whether it adds to the loss: of a slab of a training step, with the weight of that step; of one row of
+  /// an evaluation pass, with its full weight; and what holds for all rows, by what training knows by now.
+  [[nodiscard]] virtual bool has_penalty() const { return false; }
+  [[nodiscard]] virtual double slab_penalty(const StepContext& step, const LayerBuffers& buffers,
+                                            Index rows) const;
+  [[nodiscard]] virtual double row_penalty(const LayerBuffers& buffers, Index row) const;
+  [[nodiscard]] virtual double standing_penalty(const LayerBuffers& buffers) const;
+
+  /// What it adds up over the rows of an epoch (each worker for some units), and the measures made of it.
+  [[nodiscard]] virtual Index tallies() const { return 0; }
+  virtual void observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const;
+  [[nodiscard]] virtual std::vector<Measure> measures(const double* tallies, Index rows) const;
+
+  /// Multiplications and additions of one row's forward pass.
+  [[nodiscard]] virtual double forward_cost() const = 0;
 };
 
 /// Rows [range) of a view; a null view stays null.
@@ -74,6 +139,14 @@ template <class T>
 template <class T>
 [[nodiscard]] MatrixView<const T> constant(MatrixView<T> m) {
   return {m.data, m.rows, m.cols, m.stride};
+}
+
+/// An activation's gradient, cut to `rows`.
+[[nodiscard]] inline kernels::ActivationGradient rows_of(kernels::ActivationGradient g, Range rows) {
+  g.kept = rows_of(g.kept, rows);
+  g.delta = rows_of(g.delta, rows);
+  g.slope_terms = rows_of(g.slope_terms, rows);
+  return g;
 }
 
 }  // namespace diabolo

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/scalar_math.h"
 #include "model/initializer.h"
 
 namespace diabolo {
@@ -17,12 +18,24 @@ constexpr float kInitialSlope = 0.25f;
 bool initialize(const Network& network, std::uint64_t seed, Parameters& parameters, int threads,
                 PollHook* hook) {
   std::vector<float> values;
-  for (const DenseSpec& spec : network.specs()) {
+  for (const LayerSpec& layer : network.specs()) {
+    const auto* dense = std::get_if<DenseSpec>(&layer);
+    if (dense == nullptr) continue;
+    const DenseSpec& spec = *dense;
     const int kernel = parameters.find(spec.name + ".kernel");
     if (kernel >= 0) {
       const KernelSeed place{seed, kernel, spec.inputs, spec.outputs};
       if (!initialize_kernel(spec.initializer, place, threads, hook, values)) return false;
       parameters.import_values(kernel, values.data());
+    }
+    const int log_variance = parameters.find(spec.name + ".log_variance");
+    if (log_variance >= 0) {
+      // 10 tanh(v / 10) = log variance, by the logarithm that is the same on every machine.
+      const double bound = static_cast<double>(kernels::kLogVarianceBound);
+      const double t = portable_log(spec.initial_variance) / bound;
+      const auto v = static_cast<float>(0.5 * bound * portable_log((1.0 + t) / (1.0 - t)));
+      values.assign(static_cast<std::size_t>(spec.outputs), v);
+      parameters.import_values(log_variance, values.data());
     }
     const int slope = parameters.find(spec.name + ".slope");
     if (slope >= 0) {
@@ -33,7 +46,7 @@ bool initialize(const Network& network, std::uint64_t seed, Parameters& paramete
   return true;
 }
 
-Model::Model(const std::vector<DenseSpec>& specs, Index code_layers)
+Model::Model(const std::vector<LayerSpec>& specs, Index code_layers)
     : network_(std::make_shared<const Network>(kernels::select_table(), specs, code_layers)),
       parameters_(network_->kernels(), network_->parameter_plan(), Purpose::inference) {}
 

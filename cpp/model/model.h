@@ -19,7 +19,7 @@ namespace diabolo {
 class Model {
  public:
   /// A new model, all weights zero.
-  Model(const std::vector<DenseSpec>& specs, Index code_layers);
+  Model(const std::vector<LayerSpec>& specs, Index code_layers);
 
   /// The same network and scaler with other weights, as Parameters::copy_weights_to gives them.
   Model(const Model& like, const AlignedBuffer<float>& weights);

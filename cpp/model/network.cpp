@@ -5,19 +5,22 @@
 
 namespace diabolo {
 
-Network::Network(const kernels::KernelTable& table, const std::vector<DenseSpec>& specs, Index code_layers)
+Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>& specs, Index code_layers)
     : table_(table), specs_(specs), code_layers_(code_layers) {
   require(code_layers >= 1 && code_layers < static_cast<Index>(specs.size()),
           "a network needs at least one layer before and one after the code.");
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    const DenseSpec& spec = specs[i];
-    require(spec.inputs >= 1 && spec.outputs >= 1,
-            spec.name + " must have at least one input and one output.");
-    require(i == 0 || specs[i - 1].outputs == spec.inputs,
-            spec.name + " takes " + std::to_string(spec.inputs) +
+  for (const LayerSpec& spec : specs) {
+    const bool trainable_below = !parameter_plan_.list().empty();
+    layers_.push_back(make_layer(spec, table_, parameter_plan_, {static_cast<int>(size()), trainable_below}));
+    const Index i = size() - 1;
+    require(i == 0 || layer(i - 1).outputs() == layer(i).inputs(),
+            "layer " + std::to_string(i) + " takes " + std::to_string(layer(i).inputs()) +
                 " inputs, which is not what the layer below gives.");
-    require(parameter_plan_.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
-    layers_.push_back(std::make_unique<Dense>(table_, parameter_plan_, spec, i > 0));
+    if (parameter_plan_.list().empty()) first_trainable_ = size();
+    if (layer(i).needs_whole_batch()) needs_whole_batch_ = true;
+    if (layer(i).has_penalty()) has_penalty_ = true;
+    if (i == 0 || layer(i).needs_whole_batch()) segments_.push_back({i, i});
+    segments_.back().end = i + 1;
   }
 }
 
@@ -37,23 +40,35 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
   buffers.input = workspace.view(booking.input);
   MatrixView<float> below = buffers.input;
   for (const LayerBooking& b : booking.booked) {
-    buffers.of_layer.push_back({below, workspace.view(b.output), workspace.view(b.preactivation),
-                                workspace.view(b.delta), workspace.view(b.slope_terms)});
-    below = buffers.of_layer.back().output;
+    LayerBuffers layer_buffers;
+    layer_buffers.input = below;
+    layer_buffers.output = b.passes_input_on ? below : workspace.view(b.output);
+    layer_buffers.preactivation = workspace.view(b.preactivation);
+    layer_buffers.delta = workspace.view(b.delta);
+    layer_buffers.slope_terms = workspace.view(b.slope_terms);
+    layer_buffers.variance_terms = workspace.view(b.variance_terms);
+    layer_buffers.noise = workspace.view(b.noise);
+    layer_buffers.row_penalty = workspace.view(b.row_penalty);
+    layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
+    layer_buffers.element_weights = workspace.view(b.element_weights);
+    if (layer_buffers.element_weights.data != nullptr) {
+      buffers.element_weights = layer_buffers.element_weights;
+    }
+    below = layer_buffers.output;
+    buffers.of_layer.push_back(layer_buffers);
   }
   return buffers;
 }
 
-void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range rows,
+void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range layers, Range rows,
                       const kernels::LossEpilogue* loss) const {
-  const Range layers = buffers.layers;
   for (Index i = layers.begin; i < layers.end; ++i) {
-    layer(i).forward(pass, buffers.at(i), rows, i + 1 == layers.end ? loss : nullptr);
+    layer(i).forward(pass, buffers.at(i), rows, i + 1 == buffers.layers.end ? loss : nullptr);
   }
 }
 
 void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const {
-  for (Index i = buffers.layers.end - 1; i > buffers.layers.begin; --i) {
+  for (Index i = buffers.layers.end - 1; i > first_trainable_; --i) {
     const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
     layer(i).input_gradient(pass, buffers.at(i), rows, below);
   }
@@ -61,9 +76,7 @@ void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range ro
 
 double Network::forward_cost(Range layers) const {
   double cost = 0.0;
-  for (Index i = layers.begin; i < layers.end; ++i) {
-    cost += 2.0 * static_cast<double>(layer(i).inputs()) * static_cast<double>(layer(i).outputs());
-  }
+  for (Index i = layers.begin; i < layers.end; ++i) cost += layer(i).forward_cost();
   return cost;
 }
 

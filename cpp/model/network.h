@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "model/dense.h"
 #include "model/layer.h"
+#include "model/layer_spec.h"
 
 namespace diabolo {
 
@@ -21,6 +21,7 @@ struct NetworkBuffers {
   Range layers;
   MatrixView<float> input;
   std::vector<LayerBuffers> of_layer;
+  MatrixView<float> element_weights;  // (rows, outputs of the last layer): factors of the loss, if any
 
   [[nodiscard]] const LayerBuffers& at(Index layer) const {
     return of_layer[static_cast<std::size_t>(layer - layers.begin)];
@@ -31,11 +32,11 @@ struct NetworkBuffers {
 class Network {
  public:
   /// `code_layers` is how many layers, from the input on, make the code.
-  Network(const kernels::KernelTable& table, const std::vector<DenseSpec>& specs, Index code_layers);
+  Network(const kernels::KernelTable& table, const std::vector<LayerSpec>& specs, Index code_layers);
 
   [[nodiscard]] const kernels::KernelTable& kernels() const { return table_; }
   [[nodiscard]] const ParameterPlan& parameter_plan() const { return parameter_plan_; }
-  [[nodiscard]] const std::vector<DenseSpec>& specs() const { return specs_; }
+  [[nodiscard]] const std::vector<LayerSpec>& specs() const { return specs_; }
   [[nodiscard]] Index size() const { return static_cast<Index>(layers_.size()); }
   [[nodiscard]] Index code_layers() const { return code_layers_; }
   [[nodiscard]] const Layer& layer(Index i) const { return *layers_[static_cast<std::size_t>(i)]; }
@@ -49,8 +50,18 @@ class Network {
   [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const;
   [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
 
-  /// Rows through the layers; the last one ends in `loss` where given.
+  /// All layers, cut before each that needs the whole batch.
+  [[nodiscard]] const std::vector<Range>& segments() const { return segments_; }
+  [[nodiscard]] bool needs_whole_batch() const { return needs_whole_batch_; }
+  [[nodiscard]] bool has_penalty() const { return has_penalty_; }
+
+  /// Rows through `layers`, by default all that have buffers; the last one of those ends in `loss` where
+  /// given.
   void forward(const Pass& pass, const NetworkBuffers& buffers, Range rows,
+               const kernels::LossEpilogue* loss) const {
+    forward(pass, buffers, buffers.layers, rows, loss);
+  }
+  void forward(const Pass& pass, const NetworkBuffers& buffers, Range layers, Range rows,
                const kernels::LossEpilogue* loss) const;
 
   /// From the gradient at the last pre-activation to those of all layers below.
@@ -61,10 +72,14 @@ class Network {
 
  private:
   const kernels::KernelTable& table_;
-  const std::vector<DenseSpec> specs_;
+  const std::vector<LayerSpec> specs_;
   const Index code_layers_;
+  Index first_trainable_ = 0;  // no gradient is wanted below its pre-activation
   ParameterPlan parameter_plan_;
   std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<Range> segments_;
+  bool needs_whole_batch_ = false;
+  bool has_penalty_ = false;
 };
 
 }  // namespace diabolo

@@ -28,8 +28,8 @@ struct Parameter {
 };
 
 /// What the numbers are for: training needs transposes for the input gradients, inference only tied layers'
-/// ones.
-enum class Purpose { inference, training };
+/// ones. Evaluation is inference that draws samples and measures penalties as training does.
+enum class Purpose { inference, evaluation, training };
 
 /// The declarations, laid out. Immutable once the network is built.
 class ParameterPlan {

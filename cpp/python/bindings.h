@@ -17,6 +17,7 @@ struct PyRows {
 
 void define_machine(py::module_& m);
 void define_rows(py::module_& m);
+void define_layers(py::module_& m);
 void define_model(py::module_& m);
 void define_training(py::module_& m);
 void define_files(py::module_& m);

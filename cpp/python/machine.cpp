@@ -1,12 +1,16 @@
 // What Python may know of the machine: instruction sets, threads, memory; single functions for tests.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/process_limits.h"
+#include "base/random.h"
 #include "base/team.h"
+#include "base/workspace.h"
 #include "kernels/kernels.h"
 #include "python/arrays.h"
 #include "python/bindings.h"
@@ -36,6 +40,18 @@ void define_machine(py::module_& m) {
         .evaluate(value_of(kFunctions, function), x.data(), y.mutable_data(), x.size());
     return y;
   });
+  m.def("normal_noise",
+        [](Index rows, Index columns, std::uint64_t seed, std::uint32_t step, const std::string& isa) {
+          WorkspacePlan plan;
+          const auto booked = plan.book(rows, columns);
+          Workspace workspace(plan);
+          const MatrixView<float> noise = workspace.view(booked);
+          const auto stream = static_cast<std::uint32_t>(RandomStream::inference_noise);
+          kernels::find_table(isa.c_str()).normal_noise({seed, stream, step, 0}, noise);
+          FloatArray out = new_matrix(rows, columns);
+          for (Index r = 0; r < rows; ++r) std::copy_n(noise.row(r), columns, out.mutable_data(r));
+          return out;
+        });
 }
 
 }  // namespace diabolo

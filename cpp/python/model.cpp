@@ -1,4 +1,4 @@
-// Layers, models and what they compute of rows.
+// Models and what they compute of rows.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -48,6 +48,15 @@ struct Checks {
   bool unit_interval = false;  // and those outside of [0, 1]
 };
 
+void refuse(const Checks& checks, Inference& inference) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (checks.unit_interval) {
+    inference.refuse_outside(0.0f, 1.0f);
+  } else if (checks.finite) {
+    inference.refuse_outside(-infinity, infinity);
+  }
+}
+
 /// What a pass writes, (rows, cols); None if it met a value that is refused.
 template <class Run>
 std::optional<FloatArray> infer(const Model& model, const PyRows& rows, Index cols, Checks checks,
@@ -57,36 +66,35 @@ std::optional<FloatArray> infer(const Model& model, const PyRows& rows, Index co
   PythonHook hook;
   const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
     Inference inference(model, threads, h);
-    constexpr float infinity = std::numeric_limits<float>::infinity();
-    if (checks.unit_interval) {
-      inference.refuse_outside(0.0f, 1.0f);
-    } else if (checks.finite) {
-      inference.refuse_outside(-infinity, infinity);
-    }
+    refuse(checks, inference);
     return run(inference, view);
   });
   if (outcome == PassOutcome::invalid_value) return std::nullopt;
   return out;
 }
 
+/// In nats a row: the objective is summed over features. None if a value is refused.
+std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& rows, const std::string& loss,
+                                            bool importance, std::uint64_t seed, std::int64_t samples,
+                                            int threads, bool finite, bool unit_interval) {
+  const Objective objective{value_of(kLosses, loss), true};
+  const auto kind = importance ? Inference::Evidence::importance : Inference::Evidence::average;
+  std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
+  PythonHook hook;
+  const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
+    Inference inference(model, threads, h);
+    refuse({finite, unit_interval}, inference);
+    return inference.evidence(rows.rows, objective, kind, seed, samples, out.data());
+  });
+  if (outcome == PassOutcome::invalid_value) return std::nullopt;
+  return as_array(std::move(out));
+}
+
 }  // namespace
 
 void define_model(py::module_& m) {
-  py::class_<DenseSpec>(m, "Dense")
-      .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
-                       std::string initializer, std::string tied_to) {
-             return DenseSpec{std::move(name),
-                              inputs,
-                              outputs,
-                              value_of(kActivations, activation),
-                              std::move(initializer),
-                              std::move(tied_to)};
-           }),
-           py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
-           py::arg("initializer"), py::arg("tied_to") = "");
-
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
-      .def(py::init([](const std::vector<DenseSpec>& layers, Index code_layers, std::uint64_t seed,
+      .def(py::init([](const std::vector<LayerSpec>& layers, Index code_layers, std::uint64_t seed,
                        int threads) {
              PythonHook hook;
              return without_gil(hook, [&](PollHook* h) -> std::shared_ptr<Model> {
@@ -96,7 +104,7 @@ void define_model(py::module_& m) {
            }),
            py::arg("layers"), py::arg("code_layers"), py::arg("seed"), py::arg("threads") = 1)
       .def_static("planned_bytes",
-                  [](const std::vector<DenseSpec>& layers) {
+                  [](const std::vector<LayerSpec>& layers) {
                     return Model::planned_bytes(Network(kernels::select_table(), layers, 1));
                   })
       .def("set_scaler",
@@ -163,17 +171,28 @@ void define_model(py::module_& m) {
       .def(
           "row_errors",
           [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool finite,
-             bool unit_interval) -> std::optional<py::array> {
-            const kernels::Loss kind = value_of(kLosses, loss);
+             bool unit_interval, bool sum_features) -> std::optional<py::array> {
+            const Objective objective{value_of(kLosses, loss), sum_features};
             const auto errors = infer(self, rows, 1, {finite, unit_interval}, threads,
                                       [&](const Inference& i, MatrixView<float> out) {
-                                        return i.row_errors(rows.rows, kind, out.data);
+                                        return i.row_errors(rows.rows, objective, out.data);
                                       });
             if (!errors) return std::nullopt;
             return py::array(*errors).reshape({rows.rows.count()});
           },
           py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("finite") = false,
-          py::arg("unit_interval") = false);
+          py::arg("unit_interval") = false, py::arg("sum_features") = false)
+      .def(
+          "code_deviations",
+          [](const Model& self, const PyRows& rows, int threads, bool finite) {
+            return infer(
+                self, rows, self.network().outputs(self.network().encoder()), {finite}, threads,
+                [&](const Inference& i, MatrixView<float> out) { return i.code_deviations(rows.rows, out); });
+          },
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+      .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
+           py::arg("samples"), py::arg("threads"), py::arg("finite") = false,
+           py::arg("unit_interval") = false);
 }
 
 }  // namespace diabolo

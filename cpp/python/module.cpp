@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.attr("__version__") = DIABOLO_VERSION;
   diabolo::define_machine(m);
   diabolo::define_rows(m);
+  diabolo::define_layers(m);
   diabolo::define_model(m);
   diabolo::define_training(m);
   diabolo::define_files(m);

@@ -24,12 +24,12 @@ struct PyTrainer {
   Trainer trainer;
 };
 
-TrainingSettings training_settings(const std::string& loss, Index batch_size, std::int64_t epochs,
-                                   double learning_rate, const Schedule& schedule,
+TrainingSettings training_settings(const std::string& loss, bool sum_features, Index batch_size,
+                                   std::int64_t epochs, double learning_rate, const Schedule& schedule,
                                    const OptimizerSettings& rule, double l1, double l2, double clip_norm,
                                    const std::string& shuffle, std::uint64_t seed, int threads) {
   TrainingSettings s;
-  s.loss = value_of(kLosses, loss);
+  s.objective = {value_of(kLosses, loss), sum_features};
   s.batch_size = batch_size;
   s.epochs = epochs;
   s.optimizer = rule;
@@ -52,9 +52,10 @@ EpochReport run_epoch(PyTrainer& self, const py::object& poll) {
 std::pair<double, double> validation_losses(PyTrainer& self) {
   if (!self.validation) throw py::value_error("there are no validation rows.");
   PythonHook hook;
-  const double loss =
-      without_gil(hook, [&](PollHook* h) { return self.trainer.validation_loss(h); }).value_or(0.0);
-  return {loss + self.trainer.penalty(), loss};
+  const BatchLosses losses = without_gil(hook, [&](PollHook* h) {
+                               return self.trainer.validation_losses(h);
+                             }).value_or(BatchLosses{});
+  return {losses.loss, losses.reconstruction_loss};
 }
 
 py::tuple batch_gradients(PyTrainer& self, const PyRows& rows) {
@@ -152,7 +153,8 @@ void define_training(py::module_& m) {
   py::class_<EpochReport>(m, "EpochReport")
       .def(py::init([](std::int64_t epoch, std::int64_t step, double loss, double reconstruction_loss,
                        double learning_rate) {
-             return EpochReport{Outcome::completed, epoch, step, loss, reconstruction_loss, learning_rate};
+             return EpochReport{Outcome::completed,  epoch,         step, loss,
+                                reconstruction_loss, learning_rate, {}};
            }),
            py::kw_only(), py::arg("epoch"), py::arg("step"), py::arg("loss"), py::arg("reconstruction_loss"),
            py::arg("learning_rate"))
@@ -161,27 +163,33 @@ void define_training(py::module_& m) {
       .def_readonly("step", &EpochReport::step)
       .def_readonly("loss", &EpochReport::loss)
       .def_readonly("reconstruction_loss", &EpochReport::reconstruction_loss)
-      .def_readonly("learning_rate", &EpochReport::learning_rate);
+      .def_readonly("learning_rate", &EpochReport::learning_rate)
+      .def_property_readonly("measures", [](const EpochReport& r) {
+        py::dict measures;
+        for (const auto& [name, value] : r.measures) measures[name] = value;
+        return measures;
+      });
 
   py::class_<PyTrainer>(m, "Trainer")
       .def(py::init([](const std::shared_ptr<Model>& model, const PyRows& train,
-                       const std::optional<PyRows>& validation, const std::string& loss, Index batch_size,
-                       std::int64_t epochs, double learning_rate, const Schedule& schedule,
+                       const std::optional<PyRows>& validation, const std::string& loss, bool sum_features,
+                       Index batch_size, std::int64_t epochs, double learning_rate, const Schedule& schedule,
                        const OptimizerSettings& rule, double l1, double l2, double clip_norm,
                        const std::string& shuffle, std::uint64_t seed, int threads) {
-             const auto settings = training_settings(loss, batch_size, epochs, learning_rate, schedule, rule,
-                                                     l1, l2, clip_norm, shuffle, seed, threads);
+             const auto settings =
+                 training_settings(loss, sum_features, batch_size, epochs, learning_rate, schedule, rule, l1,
+                                   l2, clip_norm, shuffle, seed, threads);
              const auto rows = validation ? std::optional(validation->rows) : std::nullopt;
              return std::unique_ptr<PyTrainer>(
                  new PyTrainer{train, validation, Trainer(model, train.rows, rows, settings)});
            }),
            py::arg("model"), py::arg("train"), py::arg("validation"), py::kw_only(), py::arg("loss"),
-           py::arg("batch_size"), py::arg("epochs"), py::arg("learning_rate"), py::arg("schedule"),
-           py::arg("rule"), py::arg("l1"), py::arg("l2"), py::arg("clip_norm"), py::arg("shuffle"),
-           py::arg("seed"), py::arg("threads"))
+           py::arg("sum_features") = false, py::arg("batch_size"), py::arg("epochs"),
+           py::arg("learning_rate"), py::arg("schedule"), py::arg("rule"), py::arg("l1"), py::arg("l2"),
+           py::arg("clip_norm"), py::arg("shuffle"), py::arg("seed"), py::arg("threads"))
       .def_static(
           "planned_bytes",
-          [](const std::vector<DenseSpec>& layers, Index rows, Index batch_size,
+          [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,
              const OptimizerSettings& rule, bool clip, int threads) {
             TrainingSettings settings;
             settings.batch_size = batch_size;
@@ -194,6 +202,7 @@ void define_training(py::module_& m) {
           py::arg("threads"))
       .def("run_epoch", &run_epoch, py::arg("poll"))
       .def("validation_losses", &validation_losses)
+      .def("measure_names", [](const PyTrainer& self) { return self.trainer.measure_names(); })
       .def("keep_best", [](PyTrainer& self) { self.trainer.keep_best(); })
       .def("completed_model",
            [](const PyTrainer& self) -> std::shared_ptr<Model> {

@@ -21,7 +21,8 @@ constexpr int kThreadsPerBlock = 8;
 /// slower.
 constexpr double kCostPerThread = 7.5e5;
 
-Index slab_rows_for(Index batch_size, Index rows, int threads) {
+Index slab_rows_for(const Network& network, Index batch_size, Index rows, int threads) {
+  if (network.needs_whole_batch()) return std::min(batch_size, rows);
   const Index blocks = (threads + kThreadsPerBlock - 1) / kThreadsPerBlock;
   return std::min({batch_size, rows, blocks * kernels::kRowBlock});
 }
@@ -50,7 +51,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       start_(std::move(start)),
       network_(start_->network()),
       parameters_(network_.kernels(), network_.parameter_plan(), Purpose::training),
-      slab_rows_(slab_rows_for(settings.batch_size, train_.count(), settings.threads)),
+      slab_rows_(slab_rows_for(network_, settings.batch_size, train_.count(), settings.threads)),
       threads_(useful_threads(network_, slab_rows_, settings.threads)),
       steps_per_epoch_((train_.count() + settings.batch_size - 1) / settings.batch_size),
       order_(train_, settings.shuffle, settings.seed,
@@ -59,6 +60,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
       workspace_(plan_),
       buffers_(network_.lay_out(booking_, workspace_)),
+      target_(buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_numbers_(kSlots * slab_rows_),
@@ -71,6 +73,9 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
   parameters_.add_moments(kernels::moments_of(settings.optimizer.rule));
   const bool several_slabs = slab_rows_ < std::min(settings.batch_size, train_.count());
   if (several_slabs || clips()) parameters_.add_gradient();
+  for (Index i = 0; i < network_.size(); ++i) {
+    tallies_.emplace_back(static_cast<std::size_t>(network_.layer(i).tallies()));
+  }
 }
 
 Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings) {
@@ -81,7 +86,7 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
   Index floats = checked_product(parameters.floats(), copies);
   floats = checked_sum(floats, parameters.transposed_floats(Purpose::training));
 
-  const Index slab_rows = slab_rows_for(settings.batch_size, rows, settings.threads);
+  const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
   WorkspacePlan plan;
   static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training));
   floats = checked_sum(floats, plan.floats());
@@ -104,6 +109,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   penalty_sum_ = 0.0;
   loss_not_finite_ = false;
   weight_not_finite_ = false;
+  for (std::vector<double>& tallies : tallies_) std::fill(tallies.begin(), tallies.end(), 0.0);
   order_.begin_epoch(epoch_);
   const Slab first = slab_at(0, train_.count(), settings_.batch_size, 0);
   choose_rows(first);
@@ -128,6 +134,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   } else if (stopped) {
     report.outcome = Outcome::stopped;
   } else {
+    report.measures = measures();
     parameters_.copy_weights_to(completed_);
     completed_report_ = report;
     ++epoch_;
@@ -144,6 +151,7 @@ Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size, in
   const Index batch_end = std::min(batch_begin + batch_size, total);
   slab.rows = std::min(slab_rows_, batch_end - position);
   slab.batch_rows = batch_end - batch_begin;
+  slab.first_row = position - batch_begin;
   slab.first = position == batch_begin;
   slab.last = position + slab.rows == batch_end;
   return slab;
@@ -157,10 +165,10 @@ void Trainer::run_steps(Worker& worker) {
   StepRules rules;
   for (Slab slab = slab_at(0, train_.count(), settings_.batch_size, 0); slab.rows > 0;
        slab = slab_after(slab)) {
+    const std::int64_t step = slab.position / settings_.batch_size;
+    slab.step = epoch_ * steps_per_epoch_ + step;
     if (slab.first) {
-      const std::int64_t step = slab.position / settings_.batch_size;
-      rules =
-          rules_at(settings_.optimizer, epoch_ * steps_per_epoch_ + step, steps_per_epoch_, settings_.epochs);
+      rules = rules_at(settings_.optimizer, slab.step, steps_per_epoch_, settings_.epochs);
       if (worker.is_caller()) step_ = step;
     }
     if (!train_slab(worker, slab, rules)) return;
@@ -173,9 +181,10 @@ bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rule
 
   const Slab next = slab_after(slab);
   if (worker.is_caller()) {
-    collect_loss(slab);
+    collect_loss(worker, slab);
     choose_rows(slab_after(next));
   }
+  observe(worker, slab);
   const Range mine = worker.share(next.rows);
   weights_phase(worker, slab, clips() ? kernels::GradientUse::store : kernels::GradientUse::update, rules,
                 UpcomingRows(train_, numbers_of(next) + mine.begin, mine.size()));
@@ -188,31 +197,75 @@ bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rule
   return !clips() || clip_and_update(worker, rules);
 }
 
+StepContext Trainer::context(const Slab& slab) const {
+  StepContext step;
+  step.noise = {settings_.seed, RandomStream::training_noise, slab.step, slab.first_row};
+  step.batch_rows = slab.batch_rows;
+  step.steps_per_epoch = steps_per_epoch_;
+  return step;
+}
+
 void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const Range mine = worker.share(slab.rows);
-  if (mine.size() == 0) return;
-  const Pass pass{network_.kernels(), parameters_, worker};
+  const StepContext step = context(slab);
+  const Pass pass{network_.kernels(), parameters_, worker, &step};
   rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
-  const auto features = static_cast<double>(network_.outputs(network_.all()));
+  const double scale = settings_.objective.scale(network_.outputs(network_.all()));
   std::fill_n(lanes_.row(mine.begin), mine.size() * kernels::kGroup, 0.0f);
   kernels::LossEpilogue loss;
-  loss.loss = settings_.loss;
-  loss.target = constant(rows_of(buffers_.input, mine));
-  loss.scale = static_cast<float>(1.0 / (static_cast<double>(slab.batch_rows) * features));
+  loss.loss = settings_.objective.loss;
+  loss.target = constant(rows_of(target_, mine));
+  loss.weights = constant(rows_of(buffers_.element_weights, mine));
+  loss.scale = static_cast<float>(scale / static_cast<double>(slab.batch_rows));
   loss.lanes = lanes_.row(mine.begin);
   loss.delta = rows_of(last.delta, mine);
   loss.slope_terms = rows_of(last.slope_terms, mine);
 
-  network_.forward(pass, buffers_, mine, &loss);
-  if (worker.poll(0.0)) return;
+  for (const Range layers : network_.segments()) {
+    if (layers.begin > 0) {
+      if (worker.meet()) return;
+      const Layer& layer = network_.layer(layers.begin);
+      const Range units = worker.share(layer.outputs(), kernels::kGroup);
+      layer.batch_statistics(pass, buffers_.at(layers.begin), units, slab.rows);
+      if (worker.meet()) return;
+    }
+    if (mine.size() > 0) network_.forward(pass, buffers_, layers, mine, &loss);
+  }
+  if (mine.size() == 0 || worker.poll(0.0)) return;
   float* row_loss = row_loss_.data() + mine.begin;
-  network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(1.0 / features), row_loss);
+  network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(scale), row_loss);
   if (!std::all_of(row_loss, row_loss + mine.size(), [](float x) { return std::isfinite(x); })) {
     return give_up(worker, loss_not_finite_);
   }
   network_.backward(pass, buffers_, mine);
+}
+
+/// Between the phases, in shares of units: the buffers stand still.
+void Trainer::observe(Worker& worker, const Slab& slab) {
+  for (Index i = 0; i < network_.size(); ++i) {
+    std::vector<double>& tallies = tallies_[static_cast<std::size_t>(i)];
+    if (tallies.empty()) continue;
+    const Range units = worker.share(network_.layer(i).outputs(), kernels::kGroup);
+    network_.layer(i).observe(buffers_.at(i), units, slab.rows, tallies.data());
+  }
+}
+
+std::vector<Measure> Trainer::measures() const {
+  std::vector<Measure> all;
+  for (Index i = 0; i < network_.size(); ++i) {
+    const std::vector<double>& tallies = tallies_[static_cast<std::size_t>(i)];
+    if (tallies.empty()) continue;
+    for (const Measure& m : network_.layer(i).measures(tallies.data(), rows_done_)) all.push_back(m);
+  }
+  return all;
+}
+
+std::vector<const char*> Trainer::measure_names() const {
+  std::vector<const char*> names;
+  for (const Measure& m : measures()) names.push_back(m.name);
+  return names;
 }
 
 void Trainer::weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use,
@@ -246,9 +299,15 @@ void Trainer::choose_rows(const Slab& slab) {
 }
 
 /// In the order of the rows, whatever the workers.
-void Trainer::collect_loss(const Slab& slab) {
+void Trainer::collect_loss(Worker& worker, const Slab& slab) {
   for (Index r = 0; r < slab.rows; ++r) loss_sum_ += static_cast<double>(row_loss_[r]);
   rows_done_ += slab.rows;
+  if (!network_.has_penalty()) return;
+  const StepContext step = context(slab);
+  for (Index i = 0; i < network_.size(); ++i) {
+    penalty_sum_ += network_.layer(i).slab_penalty(step, buffers_.at(i), slab.rows);
+  }
+  if (!std::isfinite(penalty_sum_)) give_up(worker, loss_not_finite_);
 }
 
 Progress Trainer::progress() const {
@@ -256,16 +315,26 @@ Progress Trainer::progress() const {
   return {rows_done_, (loss_sum_ + penalty_sum_) / rows};
 }
 
-std::optional<double> Trainer::validation_loss(PollHook* hook) const {
-  AlignedBuffer<float> errors(validation_->count());
+std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
+  const Index rows = validation_->count();
+  AlignedBuffer<float> errors(rows);
+  AlignedBuffer<double> penalties(network_.has_penalty() ? rows : 0);
   const Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads,
                             hook);
-  if (inference.row_errors(*validation_, settings_.loss, errors.data()) != PassOutcome::completed) {
-    return std::nullopt;
-  }
+  const NoiseOrigin noise{settings_.seed, RandomStream::validation_noise, 0, 0};
+  const PassOutcome outcome =
+      network_.has_penalty()
+          ? inference.row_losses(*validation_, settings_.objective, noise, errors.data(), penalties.data())
+          : inference.row_errors(*validation_, settings_.objective, errors.data());
+  if (outcome != PassOutcome::completed) return std::nullopt;
   double sum = 0.0;
-  for (Index i = 0; i < errors.size(); ++i) sum += static_cast<double>(errors[i]);
-  return sum / static_cast<double>(errors.size());
+  double penalty_sum = 0.0;
+  for (Index i = 0; i < rows; ++i) sum += static_cast<double>(errors[i]);
+  for (Index i = 0; i < penalties.size(); ++i) penalty_sum += penalties[i];
+  double standing = penalty();
+  for (Index i = 0; i < network_.size(); ++i) standing += network_.layer(i).standing_penalty(buffers_.at(i));
+  const double reconstruction = sum / static_cast<double>(rows);
+  return BatchLosses{reconstruction + penalty_sum / static_cast<double>(rows) + standing, reconstruction};
 }
 
 double Trainer::penalty() const {
@@ -275,6 +344,7 @@ double Trainer::penalty() const {
 BatchLosses Trainer::batch_gradients(const Rows& rows) {
   parameters_.add_gradient();
   loss_sum_ = 0.0;
+  penalty_sum_ = 0.0;
   const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
   Team team(threads_);
   team.run([&](Worker& worker) {
@@ -286,14 +356,15 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
       if (worker.meet()) return;
       rows_phase(worker, rows, slab);
       if (worker.meet()) return;
-      if (worker.is_caller()) collect_loss(slab);
+      if (worker.is_caller()) collect_loss(worker, slab);
       weights_phase(worker, slab, kernels::GradientUse::store, rules, {});
       if (worker.meet()) return;
       position += slab.rows;
     }
   });
-  const double reconstruction = loss_sum_ / static_cast<double>(rows.count());
-  return {reconstruction + penalty(), reconstruction};
+  const auto count = static_cast<double>(rows.count());
+  const double reconstruction = loss_sum_ / count;
+  return {reconstruction + penalty_sum_ / count + penalty(), reconstruction};
 }
 
 }  // namespace diabolo

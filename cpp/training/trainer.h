@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/team.h"
 #include "base/workspace.h"
@@ -13,12 +14,13 @@
 #include "data/rows.h"
 #include "model/gradient_list.h"
 #include "model/model.h"
+#include "model/objective.h"
 #include "training/optimizer.h"
 
 namespace diabolo {
 
 struct TrainingSettings {
-  kernels::Loss loss = kernels::Loss::mse;
+  Objective objective;
   Index batch_size = 256;
   std::int64_t epochs = 1;  // of the whole run: what the schedule stretches over
   OptimizerSettings optimizer;
@@ -34,9 +36,10 @@ struct EpochReport {
   Outcome outcome = Outcome::completed;
   std::int64_t epoch = 0;  // from 0
   std::int64_t step = 0;   // from 0 in the epoch; where it ended if not completed
-  double loss = 0.0;       // mean over rows, penalties included
+  double loss = 0.0;       // mean over rows, all penalties included
   double reconstruction_loss = 0.0;
-  double learning_rate = 0.0;  // of the epoch's last step
+  double learning_rate = 0.0;     // of the epoch's last step
+  std::vector<Measure> measures;  // of the layers that report any
 };
 
 /// How far the current epoch is, for a poll hook.
@@ -57,9 +60,12 @@ class Trainer {
 
   [[nodiscard]] EpochReport run_epoch(PollHook* hook);
 
-  /// Of the validation rows at the current weights, penalties apart; nullopt if stopped.
-  [[nodiscard]] std::optional<double> validation_loss(PollHook* hook) const;
-  [[nodiscard]] double penalty() const;
+  /// Of the validation rows at the current weights; nullopt if stopped. Noise, in layers that evaluate with
+  /// any, is the same at every call.
+  [[nodiscard]] std::optional<BatchLosses> validation_losses(PollHook* hook) const;
+
+  /// What the layers measure: the names, in the order of EpochReport's.
+  [[nodiscard]] std::vector<const char*> measure_names() const;
 
   void keep_best() { parameters_.copy_weights_to(best_); }
   [[nodiscard]] Model best_model() const { return Model(*start_, best_); }
@@ -97,7 +103,9 @@ class Trainer {
     Index batch_rows = 0;
     bool first = true;
     bool last = true;
-    int slot = 0;  // where its row numbers lie in row_numbers_
+    int slot = 0;           // where its row numbers lie in row_numbers_
+    Index first_row = 0;    // its position in the batch
+    std::int64_t step = 0;  // of the run
   };
 
   /// The slab at a position of `total` rows; none there: one of no rows.
@@ -105,7 +113,11 @@ class Trainer {
   [[nodiscard]] Slab slab_after(const Slab& slab) const;
   void run_steps(Worker& worker);
   [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, const StepRules& rules);
+  [[nodiscard]] StepContext context(const Slab& slab) const;
   void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
+  void observe(Worker& worker, const Slab& slab);
+  [[nodiscard]] double penalty() const;  // of the weights
+  [[nodiscard]] std::vector<Measure> measures() const;
   void weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use, const StepRules& rules,
                      UpcomingRows upcoming);
   [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
@@ -114,7 +126,7 @@ class Trainer {
   [[nodiscard]] const Index* numbers_of(const Slab& slab) const {
     return row_numbers_.data() + slab.slot * slab_rows_;
   }
-  void collect_loss(const Slab& slab);
+  void collect_loss(Worker& worker, const Slab& slab);
 
   [[nodiscard]] bool has_penalty() const {
     return settings_.optimizer.l1 != 0.0 || settings_.optimizer.l2 != 0.0;
@@ -137,6 +149,7 @@ class Trainer {
   const WorkspacePlan::Buffer lanes_booking_;
   Workspace workspace_;
   const NetworkBuffers buffers_;
+  const MatrixView<float> target_;    // (slab rows, features): the rows as they came in
   const MatrixView<float> lanes_;     // (slab rows, 16)
   AlignedBuffer<float> row_loss_;     // (slab rows)
   AlignedBuffer<Index> row_numbers_;  // (kSlots, slab rows): of this slab and of those to come
@@ -144,13 +157,14 @@ class Trainer {
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
   EpochReport completed_report_;
   AlignedBuffer<float> best_;
+  std::vector<std::vector<double>> tallies_;  // of each layer, of the epoch
 
   // Where the run is. Written by the caller's worker alone, but for the two flags.
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;  // of the epoch
   Index rows_done_ = 0;    // of the epoch
   double loss_sum_ = 0.0;
-  double penalty_sum_ = 0.0;
+  double penalty_sum_ = 0.0;  // of weights and layers, times rows
   std::atomic<bool> loss_not_finite_{false};
   std::atomic<bool> weight_not_finite_{false};
 };

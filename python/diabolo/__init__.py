@@ -12,15 +12,19 @@ from typing import Any
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._denoising import DenoisingAutoEncoder
 from diabolo._import_weights import from_keras, from_torch
 from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
+from diabolo._sparse import SparseAutoEncoder
+from diabolo._variational import VariationalAutoEncoder
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
     InvalidDataError,
     InvalidParameterError,
     ModelFileError,
     NotFittedError,
+    PosteriorCollapseWarning,
     TrainingDivergedError,
 )
 from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -33,17 +37,21 @@ __all__ = [
     "AutoEncoder",
     "ConstantRate",
     "CosineDecay",
+    "DenoisingAutoEncoder",
     "ExponentialDecay",
     "InvalidDataError",
     "InvalidParameterError",
     "ModelFileError",
     "NotFittedError",
     "Optimizer",
+    "PosteriorCollapseWarning",
     "RMSprop",
     "ReconstructionOutlierDetector",
     "Schedule",
+    "SparseAutoEncoder",
     "StepDecay",
     "TrainingDivergedError",
+    "VariationalAutoEncoder",
     "available_isas",
     "from_keras",
     "from_torch",
@@ -54,8 +62,14 @@ __all__ = [
 __version__ = _core.__version__
 
 _ESTIMATORS: dict[str, type[Estimator]] = {
-    "AutoEncoder": AutoEncoder,
-    "ReconstructionOutlierDetector": ReconstructionOutlierDetector,
+    cls.__name__: cls
+    for cls in (
+        AutoEncoder,
+        DenoisingAutoEncoder,
+        ReconstructionOutlierDetector,
+        SparseAutoEncoder,
+        VariationalAutoEncoder,
+    )
 }
 
 
@@ -68,8 +82,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    AutoEncoder or ReconstructionOutlierDetector
-        Whichever was saved: fitted, with the parameters it had.
+    estimator
+        Of the class that was saved: fitted, with the parameters it had.
 
     Raises
     ------

@@ -1,63 +1,25 @@
-"""From widths and activations to a list of dense layers, and the names and shapes of their weights."""
+"""From hyper-parameters to the list of layers of a network, and the names and shapes of its weights."""
 
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from diabolo import _core
-
-ACTIVATIONS = (
-    "identity",
-    "sigmoid",
-    "tanh",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "prelu",
-    "gelu",
-    "silu",
-    "softplus",
-)
-INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "orthogonal")
+from diabolo._layers import DenseLayer, Layer
 
 # Variances that keep signals at their size: for activations that pass half of them (He et al., ICCV 2015),
 # and for those that are about linear around zero (Glorot and Bengio, AISTATS 2010).
 _GLOROT = ("identity", "sigmoid", "tanh")
 
 
-class LayerSpec(NamedTuple):
-    """A dense layer: outputs = activation(inputs @ kernel + bias)."""
-
-    name: str
-    inputs: int
-    outputs: int
-    activation: str
-    initializer: str
-    tied_to: str = ""  # the encoder layer whose transposed kernel is used, if any
-
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
-        if not self.tied_to:
-            shapes[f"{self.name}.kernel"] = (self.inputs, self.outputs)
-        shapes[f"{self.name}.bias"] = (self.outputs,)
-        if self.activation == "prelu":
-            shapes[f"{self.name}.slope"] = (self.outputs,)
-        return shapes
-
-    def dense(self) -> _core.Dense:
-        return _core.Dense(
-            self.name, self.inputs, self.outputs, self.activation, self.initializer, self.tied_to
-        )
-
-
 class Architecture(NamedTuple):
     """The layers from input to reconstruction; the first `code_layers` of them make the code."""
 
-    layers: tuple[LayerSpec, ...]
+    layers: tuple[Layer, ...]
     code_layers: int
 
-    def dense_layers(self) -> list[_core.Dense]:
-        return [layer.dense() for layer in self.layers]
+    def core_layers(self) -> "list[_core.Layer]":
+        return [layer.core() for layer in self.layers]
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: shape for layer in self.layers for name, shape in layer.parameter_shapes().items()}
@@ -71,8 +33,8 @@ class Architecture(NamedTuple):
         return self.layers[self.code_layers - 1].outputs
 
 
-def architecture(features: int, parameters: Any) -> Architecture:
-    """Return the layers of an autoencoder with these (checked) hyper-parameters."""
+def dense_architecture(features: int, parameters: Any) -> Architecture:
+    """Return the layers of a dense autoencoder with these (checked) hyper-parameters."""
     p = parameters
     decoder_widths = decoder_layer_sizes(p)
     encoder = _chain(
@@ -112,12 +74,12 @@ def output_activation(parameters: Any) -> str:
 
 def _chain(
     part: str, widths: Sequence[int], activation: str, last_activation: str, initializer: str
-) -> list[LayerSpec]:
+) -> list[DenseLayer]:
     layers = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         own = last_activation if index == len(widths) - 2 else activation
         resolved = _initializer_for(own) if initializer == "auto" else initializer
-        layers.append(LayerSpec(f"{part}.{index}", inputs, outputs, own, resolved))
+        layers.append(DenseLayer(f"{part}.{index}", inputs, outputs, own, resolved))
     return layers
 
 

@@ -1,19 +1,11 @@
-"""AutoEncoder, the plain dense kind: its hyper-parameters and their meaning."""
+"""AutoEncoder, the plain dense kind: its own hyper-parameters, and what those of every kind mean."""
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
-
-import numpy as np
+from dataclasses import dataclass
+from typing import ClassVar
 
 from diabolo._network_estimator import NetworkEstimator
-from diabolo.optimizers import Optimizer
-from diabolo.schedules import Schedule
 
 
-# The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
-# one names its own hyper-parameters alone and has these too.
 @dataclass(kw_only=True, repr=False, eq=False)
 class AutoEncoder(NetworkEstimator):
     """A dense autoencoder: a network trained to reproduce its input through a code of `n_components` numbers.
@@ -139,32 +131,7 @@ class AutoEncoder(NetworkEstimator):
 
     _in_files: ClassVar[bool] = True
 
-    n_components: int = field(default=32, kw_only=False)
-    hidden_layer_sizes: Sequence[int] = ()
-    decoder_layer_sizes: Sequence[int] | None = None
-    activation: str = "relu"
     code_activation: str = "identity"
     output_activation: str = "auto"
     tied_weights: bool = False
-    initializer: str = "auto"
     loss: str = "mse"
-    optimizer: str | Optimizer = "adam"
-    learning_rate: float = 1e-3
-    schedule: str | Schedule = "constant"
-    l1: float = 0.0
-    l2: float = 0.0
-    clip_norm: float | None = None
-    epochs: int = 50
-    batch_size: int = 256
-    shuffle: bool | Literal["blocks"] = True
-    validation_fraction: float = 0.0
-    early_stopping: bool = False
-    patience: int = 10
-    min_delta: float = 0.0
-    scale: Literal["standard", "minmax"] | None = None
-    # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
-    random_state: "int | np.random.Generator | np.random.RandomState | None" = None
-    n_jobs: int | None = None
-    verbose: int = 0
-    checkpoint: "str | os.PathLike[str] | None" = None
-    checkpoint_every: int = 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import diabolo
 from diabolo._base import Estimator
+from diabolo._layers import DenseLayer, described, label
 
 SUMMARY = "show what a model file holds"
 EXAMPLES = """\
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(_facts(estimator), allow_nan=False, indent=2))
         return 0
     fitted = estimator._require_fitted()
-    layers = ", ".join(f"{layer.name} {layer.activation}" for layer in fitted.architecture.layers)
+    layers = ", ".join(label(layer) for layer in fitted.architecture.layers)
     weights = sum(weight.size for weight in fitted.model.get_weights().values())
     names = fitted.fitting.feature_names
     last = {name: values[-1] for name, values in estimator.history_.items() if values and name != "seconds"}
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 def shape_of(estimator: Estimator) -> str:
     """Return a fitted estimator's kind and widths: "AutoEncoder 64-8-64"."""
     layers = estimator._require_fitted().architecture.layers
-    widths = (layers[0].inputs, *(layer.outputs for layer in layers))
+    widths = (layers[0].inputs, *(layer.outputs for layer in layers if isinstance(layer, DenseLayer)))
     return f"{type(estimator).__name__} {'-'.join(map(str, widths))}"
 
 
@@ -59,7 +60,7 @@ def _facts(estimator: Estimator) -> dict[str, object]:
     fitted = estimator._require_fitted()
     return {
         "class": type(estimator).__name__,
-        "layers": [layer._asdict() for layer in fitted.architecture.layers],
+        "layers": [described(layer) for layer in fitted.architecture.layers],
         "weights": {name: list(weight.shape) for name, weight in fitted.model.get_weights().items()},
         "parameters": {name: _plain(value) for name, value in estimator.get_params().items()},
         "scaling": fitted.fitting.scale,

@@ -26,7 +26,7 @@ _NOT_OPTIONS = ("verbose",)
 _OBJECTS: dict[str, Callable[..., Any]] = {
     cls.__name__: cls for cls in (*optimizers.BY_NAME.values(), *schedules.BY_NAME.values())
 }
-_WORDS: dict[str, object] = {"none": None, "true": True, "false": False}
+_WORDS: dict[str, Any] = {"none": None, "true": True, "false": False}
 
 
 def add_kind_options(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def chosen_estimator(arguments: argparse.Namespace) -> NetworkEstimator:
     """Return an unfitted estimator of the kind and with the hyper-parameters that were given."""
     kind = KINDS[arguments.model]
     known = kind._defaults()
-    parameters = {}
+    parameters: dict[str, Any] = {}
     for option, text in vars(arguments).items():
         if not option.startswith("parameter_"):
             continue

@@ -18,6 +18,7 @@ def selected_isa() -> str: ...
 def usable_threads() -> int: ...
 def available_memory() -> int | None: ...
 def build_info() -> dict[str, str]: ...
+def normal_noise(rows: int, columns: int, seed: int, step: int, isa: str) -> Float32Array: ...
 def evaluate(function: str, x: Float32Array, isa: str) -> Float32Array: ...
 
 class Rows:
@@ -48,14 +49,49 @@ class Dense:
         activation: str,
         initializer: str,
         tied_to: str = "",
+        variance: str = "none",
+        initial_variance: float = 1.0,
     ) -> None: ...
+
+class Corruption:
+    """Noise on the rows that come in, while training."""
+
+    def __init__(
+        self,
+        units: int,
+        kind: str,
+        amount: float,
+        corrupted_weight: float = 1.0,
+        clean_weight: float = 1.0,
+    ) -> None: ...
+
+class GaussianCode:
+    """The code of a variational autoencoder: a sample of a normal distribution while training."""
+
+    def __init__(
+        self, units: int, beta: float = 1.0, warmup_epochs: int = 0, free_bits: float = 0.0
+    ) -> None: ...
+
+class ActivityPenalty:
+    """A price on the activities of the layer below."""
+
+    def __init__(
+        self, units: int, l1: float = 0.0, kl: float = 0.0, target: float = 0.05, decay: float = 0.0
+    ) -> None: ...
+
+class TopK:
+    """The k greatest of each row, and 0 for the others."""
+
+    def __init__(self, units: int, k: int) -> None: ...
+
+Layer = Dense | Corruption | GaussianCode | ActivityPenalty | TopK
 
 class Model:
     """A network, its parameters and its scaler."""
 
-    def __init__(self, layers: Sequence[Dense], code_layers: int, seed: int, threads: int = 1) -> None: ...
+    def __init__(self, layers: Sequence[Layer], code_layers: int, seed: int, threads: int = 1) -> None: ...
     @staticmethod
-    def planned_bytes(layers: Sequence[Dense]) -> int: ...
+    def planned_bytes(layers: Sequence[Layer]) -> int: ...
     def set_scaler(self, shift: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]) -> None: ...
     def scaler(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None: ...
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]: ...
@@ -69,8 +105,26 @@ class Model:
     def feature_errors(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
     def layer_output(self, rows: Rows, layer: int, threads: int) -> Float32Array | None: ...
     def row_errors(
-        self, rows: Rows, loss: str, threads: int, finite: bool = False, unit_interval: bool = False
+        self,
+        rows: Rows,
+        loss: str,
+        threads: int,
+        finite: bool = False,
+        unit_interval: bool = False,
+        sum_features: bool = False,
     ) -> Float32Array | None: ...
+    def code_deviations(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
+    def evidence(
+        self,
+        rows: Rows,
+        loss: str,
+        importance: bool,
+        seed: int,
+        samples: int,
+        threads: int,
+        finite: bool = False,
+        unit_interval: bool = False,
+    ) -> npt.NDArray[np.float64] | None: ...
 
 class UpdateRule:
     @staticmethod
@@ -97,6 +151,7 @@ class EpochReport:
     loss: float
     reconstruction_loss: float
     learning_rate: float
+    measures: dict[str, float]
 
     def __init__(
         self, *, epoch: int, step: int, loss: float, reconstruction_loss: float, learning_rate: float
@@ -112,6 +167,7 @@ class Trainer:
         validation: Rows | None,
         *,
         loss: str,
+        sum_features: bool = False,
         batch_size: int,
         epochs: int,
         learning_rate: float,
@@ -126,9 +182,10 @@ class Trainer:
     ) -> None: ...
     @staticmethod
     def planned_bytes(
-        layers: Sequence[Dense], rows: int, batch_size: int, rule: UpdateRule, clip: bool, threads: int
+        layers: Sequence[Layer], rows: int, batch_size: int, rule: UpdateRule, clip: bool, threads: int
     ) -> int: ...
     def run_epoch(self, poll: Poll | None) -> EpochReport: ...
+    def measure_names(self) -> list[str]: ...
     def validation_losses(self) -> tuple[float, float]: ...
     def keep_best(self) -> None: ...
     def completed_report(self) -> EpochReport | None: ...

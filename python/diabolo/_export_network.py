@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diabolo._fitted import Fitted, Scaler
+from diabolo._layers import ActivityPenaltyLayer, CorruptionLayer, DenseLayer, label
 from diabolo._types import Float32Array
 from diabolo._validation import Real, Refused, broken
 
@@ -59,10 +60,19 @@ class ExportedNetwork(NamedTuple):
 
 
 def exported_network(owner: str, fitted: Fitted, threshold: object, metric: str = "mse") -> ExportedNetwork:
-    """Return what is to be exported; raise InvalidParameterError for a threshold that is no number."""
+    """Return what is to be exported; raise InvalidParameterError for a threshold that is no number.
+
+    Layers that only training knows are left out; TypeError for others that are not dense.
+    """
     weights = fitted.model.get_weights()
     layers = []
-    for spec in fitted.architecture.layers:
+    code_layers = 0
+    for index, spec in enumerate(fitted.architecture.layers):
+        if isinstance(spec, (CorruptionLayer, ActivityPenaltyLayer)):
+            continue
+        if not isinstance(spec, DenseLayer):
+            raise TypeError(f"{owner}: only dense layers can be exported. Got a layer {label(spec)!r}.")
+        code_layers += index < fitted.architecture.code_layers
         kernel = weights[f"{spec.tied_to}.kernel"].T if spec.tied_to else weights[f"{spec.name}.kernel"]
         layers.append(
             ExportedLayer(
@@ -76,7 +86,6 @@ def exported_network(owner: str, fitted: Fitted, threshold: object, metric: str 
                 spec.tied_to,
             )
         )
-    code_layers = fitted.architecture.code_layers
     return ExportedNetwork(
         tuple(layers[:code_layers]),
         tuple(layers[code_layers:]),

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from diabolo._architecture import Architecture, LayerSpec
+from diabolo._architecture import Architecture
 from diabolo._core import Model
+from diabolo._layers import DenseLayer, described, layer_from
 from diabolo._types import Float32Array, Float64Array
 
 Scaler = tuple[Float64Array, Float64Array]  # shift and scale, each (features,)
@@ -36,7 +37,7 @@ class Fitted:
     def __reduce__(self) -> tuple[Any, ...]:
         layers, code_layers = self.architecture
         return restored, (
-            [tuple(layer) for layer in layers],
+            [described(layer) for layer in layers],
             code_layers,
             self.model.get_weights(),
             self.model.scaler(),
@@ -49,19 +50,18 @@ class Fitted:
 
 
 def restored(
-    layers: list[tuple[Any, ...]],
+    layers: list[Any],
     code_layers: int,
     weights: Mapping[str, Float32Array],
     scaler: Scaler | None,
     fitting: dict[str, Any],
 ) -> Fitted:
     """Return what was taken apart for a pickle or a file."""
-    architecture = Architecture(tuple(LayerSpec(*layer) for layer in layers), code_layers)
-    # The weights drawn here are replaced at once, so by the cheapest initializer.
-    cheap = architecture._replace(
-        layers=tuple(layer._replace(initializer="glorot_uniform") for layer in architecture.layers)
-    )
-    model = Model(cheap.dense_layers(), code_layers, 0)
+    # Pickles of version 0.1 have tuples, of dense layers alone.
+    made = (DenseLayer(*layer) if isinstance(layer, tuple) else layer_from(layer) for layer in layers)
+    architecture = Architecture(tuple(made), code_layers)
+    # The weights drawn here are replaced at once.
+    model = Model([layer.cheaply_initialized().core() for layer in architecture.layers], code_layers, 0)
     if scaler is not None:
         model.set_scaler(*scaler)
     return Fitted(architecture, model.with_weights(weights), Fitting(**fitting))

@@ -29,6 +29,8 @@ def new_trainer(
     validation_rows: _core.Rows | None,
     seed: int,
     threads: int,
+    *,
+    sum_features: bool = False,
 ) -> _core.Trainer:
     """Return a trainer with these (checked) hyper-parameters."""
     p = parameters
@@ -37,6 +39,7 @@ def new_trainer(
         rows,
         validation_rows,
         loss=p.loss,
+        sum_features=sum_features,
         batch_size=min(p.batch_size, rows.count),
         epochs=p.epochs,
         learning_rate=p.learning_rate,
@@ -71,6 +74,7 @@ class TrainingRun:
         self.validates = validates
         self.progress = progress
         names = ["loss", "reconstruction_loss"]
+        names += trainer.measure_names()
         names += ["val_loss", "val_reconstruction_loss"] if validates else []
         # Lists of floats, and no object per epoch: those would set the garbage collector to work again and
         # again in a fit of very many short epochs.
@@ -156,6 +160,8 @@ class TrainingRun:
         history = self.history
         history["loss"].append(report.loss)
         history["reconstruction_loss"].append(report.reconstruction_loss)
+        for name, value in report.measures.items():
+            history[name].append(value)
         if validation is not None:
             history["val_loss"].append(validation[0])
             history["val_reconstruction_loss"].append(validation[1])

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from diabolo import _core
-from diabolo._architecture import architecture
+from diabolo._architecture import dense_architecture
 from diabolo._autoencoder import AutoEncoder
 from diabolo._fitted import Fitted, Fitting
-from diabolo._parameters import checked_parameters
+from diabolo._layers import DenseLayer
+from diabolo._parameters import check_combinations, checked_parameters
 from diabolo._types import AnyArray
 from diabolo._validation import Integer, broken, checked
 from diabolo._weights import checked_weights
@@ -220,9 +221,11 @@ def _imported(
         **parameters,
     )
     p = checked_parameters(owner, ae.get_params())
-    plan = architecture(layers[0].kernel.shape[0], p)
+    check_combinations(owner, p)
+    plan = dense_architecture(layers[0].kernel.shape[0], p)
     weights: dict[str, AnyArray] = {}
     for spec, layer in zip(plan.layers, layers, strict=True):
+        assert isinstance(spec, DenseLayer)
         if (layer.slope is not None) != (spec.activation == "prelu"):
             rule = "have the slopes of a PReLU, after its bias" if layer.slope is None else "have no slopes"
             raise InvalidDataError(
@@ -232,7 +235,7 @@ def _imported(
         weights[f"{spec.name}.bias"] = np.zeros(spec.outputs) if layer.bias is None else layer.bias
         if layer.slope is not None:
             weights[f"{spec.name}.slope"] = np.broadcast_to(layer.slope, spec.outputs)
-    model = _core.Model(plan.dense_layers(), plan.code_layers, 0)
+    model = _core.Model(plan.core_layers(), plan.code_layers, 0)
     fitting = Fitting(
         p.loss,
         None,

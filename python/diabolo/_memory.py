@@ -36,7 +36,7 @@ def _bytes_needed(plan: Architecture, parameters: Any, rows: int, threads: int) 
     # Widths that overflow the core's own integers do not even get there.
     if sum(4 * layer.inputs * layer.outputs for layer in plan.layers) > MAX_INT:
         return None
-    layers = plan.dense_layers()
+    layers = plan.core_layers()
     try:
         return _core.Model.planned_bytes(layers) + _core.Trainer.planned_bytes(
             layers,

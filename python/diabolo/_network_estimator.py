@@ -1,43 +1,80 @@
 """What every kind of autoencoder shares: fit, transform and back, errors, scores, weights, files.
 
-A kind adds its hyper-parameters, and what it hands to the core where it differs. The training itself is the
-core's.
+A kind adds its hyper-parameters and their rules, and what it hands to the core where it differs: the hooks at
+the end of the class. The training itself is the core's.
 """
 
 import functools
 import os
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from diabolo import _core
-from diabolo._architecture import architecture
+from diabolo._architecture import Architecture, dense_architecture
 from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
-from diabolo._parameters import METRICS, RULES, check_validation, checked_parameters
+from diabolo._parameters import METRICS, RULES, check_combinations, check_validation, checked_parameters
 from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import fair_share, one_at_a_time
 from diabolo._scaling import fit_scaler
 from diabolo._scikit_learn import FrameOutput, HtmlRepr
-from diabolo._types import Float32Array
-from diabolo._validation import Choice, broken, checked
+from diabolo._types import Float32Array, Float64Array
+from diabolo._validation import Choice, Rule, broken, checked
 from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
+from diabolo.optimizers import Optimizer
+from diabolo.schedules import Schedule
+
+_Array = TypeVar("_Array", Float32Array, Float64Array)
 
 
+# The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
+# one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
+@dataclass(kw_only=True, repr=False, eq=False)
 class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
-    # A hyper-parameter of every kind.
-    n_jobs: int | None
+    n_components: int = field(default=32, kw_only=False)
+    hidden_layer_sizes: Sequence[int] = ()
+    decoder_layer_sizes: Sequence[int] | None = None
+    activation: str = "relu"
+    initializer: str = "auto"
+    optimizer: str | Optimizer = "adam"
+    learning_rate: float = 1e-3
+    schedule: str | Schedule = "constant"
+    l1: float = 0.0
+    l2: float = 0.0
+    clip_norm: float | None = None
+    epochs: int = 50
+    batch_size: int = 256
+    shuffle: bool | Literal["blocks"] = True
+    validation_fraction: float = 0.0
+    early_stopping: bool = False
+    patience: int = 10
+    min_delta: float = 0.0
+    scale: Literal["standard", "minmax"] | None = None
+    # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
+    random_state: "int | np.random.Generator | np.random.RandomState | None" = None
+    n_jobs: int | None = None
+    verbose: int = 0
+    checkpoint: "str | os.PathLike[str] | None" = None
+    checkpoint_every: int = 1
+
+    # ---- What a kind says of itself ----
+
+    # The rules of its own hyper-parameters, and whether its loss is a sum over features, not their mean.
+    _own_rules: ClassVar[Mapping[str, Rule]] = {}
+    _sums_features: ClassVar[bool] = False
 
     # ---- Training ----
 
@@ -94,14 +131,16 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         After any other error the estimator is as it was before.
         """
         owner = type(self).__name__
-        p = checked_parameters(owner, self.get_params())
+        p = checked_parameters(owner, self.get_params(), {**RULES, **self._own_rules})
+        self._complete(owner, p)
+        check_combinations(owner, p)
         check_validation(owner, p, X_val is not None)
         resumed = None if resume_from is None else read_checkpoint(resume_from)
         if p.checkpoint is not None:
             check_class(self)
         threads = _training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
-        plan = architecture(table.rows.features, p)
+        plan = self._architecture(table.rows.features, p)
         if resumed is not None:
             resumed.check_parameters(owner, p, plan.features)
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
@@ -109,17 +148,19 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             check_features(validation_table, plan.features, table.feature_names)
         check_memory(owner, p, plan, table.rows.count, threads)
         for checked_table in filter(None, (table, validation_table)):
-            check_values(checked_table, unit_interval=_unit_interval(p.loss, p.scale), threads=threads)
+            check_values(checked_table, unit_interval=self._why_unit_interval(p), threads=threads)
 
         seed = seed_from(p.random_state) if resumed is None else resumed.origins.seed
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
         if validation_table is not None:
             validation_rows = validation_table.rows
         scaler = fit_scaler(p.scale, rows, threads)
-        model = _core.Model(plan.dense_layers(), plan.code_layers, seed, threads)
+        model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
         if scaler is not None:
             model.set_scaler(*scaler)
-        trainer = new_trainer(p, model, rows, validation_rows, seed, threads)
+        trainer = new_trainer(
+            p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features
+        )
 
         def fitted(outcome: Outcome) -> Fitted:
             fitting = Fitting(p.loss, p.scale, table.feature_names, outcome.history, outcome.stop_reason)
@@ -154,6 +195,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             if outcome is not None:
                 self._fitted = fitted(outcome)
             raise
+        self._look_at(owner, p, self.history_)
         return self
 
     def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Any:
@@ -197,7 +239,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             X cannot be used, or has other features than what was fitted.
         """
         fitted, table, threads = self._prepared(X)
-        return self._in_container(_valid(fitted.model.transform(table.rows, threads, True), table), X)
+        return self._in_container(checked_values(fitted.model.transform(table.rows, threads, True), table), X)
 
     def inverse_transform(self, X: Any) -> Float32Array:
         """Return the reconstructions that the decoder makes of codes.
@@ -220,7 +262,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
                 f"{table.owner}: the codes X must have n_components={components} columns. "
                 f"Got {table.rows.features}."
             )
-        return _valid(fitted.model.inverse_transform(table.rows, threads, True), table)
+        return checked_values(fitted.model.inverse_transform(table.rows, threads, True), table)
 
     def reconstruct(self, X: Any) -> Float32Array:
         """Return what the network makes of X: `transform`, then `inverse_transform`, in one pass.
@@ -235,7 +277,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             In the units of X.
         """
         fitted, table, threads = self._prepared(X)
-        return _valid(fitted.model.reconstruct(table.rows, threads, True), table)
+        return checked_values(fitted.model.reconstruct(table.rows, threads, True), table)
 
     def reconstruction_error(
         self, X: Any, *, metric: Literal["mse", "loss"] = "mse", per_feature: bool = False
@@ -264,10 +306,11 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             raise broken(owner, "metric", "'mse' when per_feature=True", metric)
         fitted, table, threads = self._prepared(X)
         if per_feature:
-            return _valid(fitted.model.feature_errors(table.rows, threads, True), table)
-        interval = _unit_interval(loss, fitted.fitting.scale)
-        errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None)
-        return _valid(errors, table, interval)
+            return checked_values(fitted.model.feature_errors(table.rows, threads, True), table)
+        interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
+        sum_features = self._sums_features and metric == "loss"
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None, sum_features)
+        return checked_values(errors, table, interval)
 
     def score_samples(self, X: Any) -> Float32Array:
         """Return minus the mean squared error of each row: the higher, the more normal the row.
@@ -362,6 +405,36 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         """
         save_estimator(self, path)
 
+    # ---- What differs between the kinds ----
+
+    @classmethod
+    def _complete(cls, owner: str, parameters: Any) -> None:
+        """Check what a kind's own (checked) hyper-parameters demand of each other.
+
+        Adds those that the kind does not leave to its user but the network needs.
+        """
+
+    @classmethod
+    def _architecture(cls, features: int, parameters: Any) -> Architecture:
+        """Return the network of these (checked) hyper-parameters."""
+        return dense_architecture(features, parameters)
+
+    @classmethod
+    def _why_unit_interval(cls, parameters: Any) -> str | None:
+        """Return why the raw values of training rows must lie in [0, 1]; None if they need not."""
+        return cls._loss_wants_unit_interval(parameters.loss, parameters.scale)
+
+    @classmethod
+    def _loss_wants_unit_interval(cls, loss: str, scale: str | None) -> str | None:
+        """Return the same of all rows whose loss is computed."""
+        if loss != "binary_crossentropy" or scale is not None:
+            return None
+        return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"
+
+    @classmethod
+    def _look_at(cls, owner: str, parameters: Any, history: Mapping[str, Sequence[float]]) -> None:
+        """Warn of what a finished fit's history shows to have gone wrong."""
+
     # ---- Shared steps ----
 
     def _threads(self) -> int:
@@ -374,12 +447,12 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     def _row_errors(self, table: Table, loss: str) -> Float32Array:
         """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
         fitted, table, threads = self._prepared(table)
-        return _valid(fitted.model.row_errors(table.rows, loss, threads, True), table)
+        return checked_values(fitted.model.row_errors(table.rows, loss, threads, True), table)
 
     def _prepared(self, X: Any) -> tuple[Fitted, Table, int]:
         """Return the fitted model, X as a table of its features, and the threads to use.
 
-        Values are checked by the pass that reads them (see `_valid`).
+        Values are checked by the pass that reads them (see `checked_values`).
         """
         fitted, threads = self._require_fitted(), self._threads()
         table = as_table(X, type(self).__name__, "X")
@@ -387,7 +460,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         return fitted, table, threads
 
 
-def _valid(result: Float32Array | None, table: Table, unit_interval: str | None = None) -> Float32Array:
+def checked_values(result: _Array | None, table: Table, unit_interval: str | None = None) -> _Array:
     """Return what a pass over the table returned; None means that it met a value it refused."""
     if result is not None:
         return result
@@ -411,10 +484,3 @@ def _most_threads() -> int:
 def _training_threads(jobs: int | None) -> int:
     """Return the same for a fit, which is long enough to leave other fits their part of the processors."""
     return _thread_count(jobs) if jobs is not None else fair_share(_thread_count(jobs))
-
-
-def _unit_interval(loss: str, scale: str | None) -> str | None:
-    """Return why raw values must lie in [0, 1]; None if they need not."""
-    if loss != "binary_crossentropy" or scale is not None:
-        return None
-    return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"

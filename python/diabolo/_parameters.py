@@ -1,11 +1,13 @@
-"""The table of AutoEncoder's hyper-parameters and their rules, and the rules that join several of them."""
+"""The hyper-parameters that kinds share, with their rules, and the rules that join several of them."""
 
 import numbers
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from diabolo import optimizers, schedules
-from diabolo._architecture import ACTIVATIONS, INITIALIZERS, decoder_layer_sizes, output_activation
+from diabolo._architecture import decoder_layer_sizes, output_activation
+from diabolo._layers import ACTIVATIONS, INITIALIZERS
 from diabolo._random import RandomState
 from diabolo._validation import (
     Choice,
@@ -72,15 +74,20 @@ RULES: dict[str, Rule] = {
 }
 
 
-def checked_parameters(owner: str, values: dict[str, object]) -> SimpleNamespace:
+def checked_parameters(
+    owner: str, values: dict[str, object], rules: Mapping[str, Rule] = RULES
+) -> SimpleNamespace:
     """Return the hyper-parameters as plain Python values and objects; raise InvalidParameterError."""
-    parameters = SimpleNamespace(
-        **{name: checked(owner, name, RULES[name], value) for name, value in values.items()}
+    return SimpleNamespace(
+        **{name: checked(owner, name, rules[name], value) for name, value in values.items()}
     )
+
+
+def check_combinations(owner: str, parameters: Any) -> None:
+    """Check what hyper-parameters demand of each other."""
     _check_loss(owner, parameters)
     _check_tied_weights(owner, parameters)
     _check_schedule(owner, parameters)
-    return parameters
 
 
 def _check_loss(owner: str, p: Any) -> None:

@@ -6,7 +6,8 @@ The metadata, each a string of JSON:
 class          name of the estimator's class
 diabolo        version that wrote the file
 parameters     the hyper-parameters; objects as {"class": name, "fields": {...}}
-layers         list of {"name", "inputs", "outputs", "activation", "initializer", "tied_to"}
+layers         list of {"name", "inputs", "outputs", "activation", "initializer", "tied_to"}; layers that are
+               not dense are named by "layer" and have other fields
 code_layers    how many of them, from the first, make the code
 fitting        {"loss", "scale", "feature_names", "history", "stop_reason"}; NaN in the history is null
 checkpoint     only in checkpoints: see `_checkpoint.py`, also for their additional tensors
@@ -16,21 +17,23 @@ The tensors are the weights under the names of `get_weights`, and `scaler.shift`
 if the estimator scales.
 """
 
+import itertools
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from diabolo import _core, optimizers, schedules
-from diabolo._architecture import ACTIVATIONS, INITIALIZERS, Architecture, LayerSpec
+from diabolo._architecture import Architecture
 from diabolo._base import Estimator
 from diabolo._checkpoint import EXTRA_TENSORS, Checkpoint, checkpoint_from
 from diabolo._fitted import Fitted, Scaler, restored
-from diabolo._parameters import RULES
+from diabolo._layers import ACTIVATIONS, INITIALIZERS, DenseLayer, Layer, described, layer_from
+from diabolo._parameters import LOSSES, RULES
 from diabolo._types import AnyArray
-from diabolo._validation import Refused
+from diabolo._validation import Choice, Refused
 from diabolo.exceptions import ModelFileError
 
 _SHIFT, _SCALE = "scaler.shift", "scaler.scale"
@@ -77,7 +80,7 @@ def write_estimator(
         "class": type(estimator).__name__,
         "diabolo": _core.__version__,
         "parameters": encoded_estimator(estimator)["fields"],
-        "layers": [layer._asdict() for layer in layers],
+        "layers": [described(layer) for layer in layers],
         "code_layers": code_layers,
         "fitting": facts,
         **estimator._more_contents(),
@@ -170,7 +173,7 @@ def _from_contents(
 
 def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
     architecture = Architecture(
-        tuple(LayerSpec(**layer) for layer in contents.get("layers", list)), contents.get("code_layers", int)
+        tuple(layer_from(layer) for layer in contents.get("layers", list)), contents.get("code_layers", int)
     )
     _check_architecture(architecture)
     if "checkpoint" in contents.metadata:
@@ -191,12 +194,16 @@ def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
     ):
         raise ModelFileError(f"feature_names must be {architecture.features} strings")
     facts = {**facts, "history": history, "feature_names": None if names is None else tuple(names)}
-    facts["loss"] = RULES["loss"].convert(facts["loss"])
+    facts["loss"] = Choice((*LOSSES, "gaussian")).convert(facts["loss"])
     facts["scale"] = RULES["scale"].convert(facts["scale"])
     facts["stop_reason"] = str(facts["stop_reason"])
     weights = {name: tensors[name] for name in architecture.parameter_shapes()}
     return restored(
-        [tuple(layer) for layer in architecture.layers], architecture.code_layers, weights, scaler, facts
+        [described(layer) for layer in architecture.layers],
+        architecture.code_layers,
+        weights,
+        scaler,
+        facts,
     )
 
 
@@ -204,18 +211,30 @@ def _check_architecture(architecture: Architecture) -> None:
     layers, code_layers = architecture
     if not 0 < code_layers < len(layers):
         raise ModelFileError("the layers must be at least one of an encoder and one of a decoder")
-    names = [f"encoder.{i}" if i < code_layers else f"decoder.{i - code_layers}" for i in range(len(layers))]
+    encoder, decoder = _names("encoder", layers[:code_layers]), _names("decoder", layers[code_layers:])
+    names = [*encoder, *decoder]
     for index, layer in enumerate(layers):
         previous = layers[index - 1].outputs if index else layers[-1].outputs
-        if (
-            layer.name != names[index]
-            or layer.activation not in ACTIVATIONS
-            or layer.initializer not in INITIALIZERS
-            or not all(type(width) is int and width >= 1 for width in (layer.inputs, layer.outputs))
-            or layer.inputs != previous
-            or layer.tied_to not in ("", *names[:code_layers])
+        widths_fit = (
+            all(type(width) is int and width >= 1 for width in (layer.inputs, layer.outputs))
+            and layer.inputs == previous
+        )
+        if not widths_fit or (
+            isinstance(layer, DenseLayer)
+            and (
+                layer.name != names[index]
+                or layer.activation not in ACTIVATIONS
+                or layer.initializer not in INITIALIZERS
+                or layer.tied_to not in ("", *filter(None, encoder))
+            )
         ):
             raise ModelFileError(f"layer {index} is none that diabolo makes: {layer!r}")
+
+
+def _names(part: str, layers: Sequence[Layer]) -> list[str]:
+    """Return the names that the dense layers of a part must have; "" for the others."""
+    count = itertools.count()
+    return [f"{part}.{next(count)}" if isinstance(layer, DenseLayer) else "" for layer in layers]
 
 
 def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     "InvalidParameterError",
     "ModelFileError",
     "NotFittedError",
+    "PosteriorCollapseWarning",
     "TrainingDivergedError",
 ]
 
@@ -35,6 +36,10 @@ class NotFittedError(ValueError, AttributeError):
     # What is raised beside scikit-learn is a class made on the spot, which pickle could not find by its name.
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return NotFittedError, self.args
+
+
+class PosteriorCollapseWarning(UserWarning):
+    """The codes of a variational autoencoder hardly depend on the rows: the decoder goes without them."""
 
 
 class TrainingDivergedError(FloatingPointError):

@@ -102,7 +102,7 @@ int report() {
         for (const Index batch_size : {Index{64}, Index{700}}) {
           for (const bool tied : {false, true}) {
             TrainingSettings settings;
-            settings.loss = kernels::Loss::binary_crossentropy;
+            settings.objective.loss = kernels::Loss::binary_crossentropy;
             settings.batch_size = batch_size;
             settings.optimizer.l1 = 1e-6;
             settings.clip_norm = clip_norm;

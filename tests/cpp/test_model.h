@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "data/rows.h"
@@ -64,11 +65,11 @@ class MadeRows {
 };
 
 /// Layers of these widths; the names are encoder.0, ... up to the code, then decoder.0, ...
-inline std::vector<DenseSpec> layers(const std::vector<Index>& widths,
+inline std::vector<LayerSpec> layers(const std::vector<Index>& widths,
                                      const std::vector<kernels::Activation>& activations,
                                      const std::string& initializer = "glorot_uniform") {
   const std::size_t encoders = activations.size() / 2;
-  std::vector<DenseSpec> specs;
+  std::vector<LayerSpec> specs;
   for (std::size_t i = 0; i < activations.size(); ++i) {
     DenseSpec spec;
     spec.name = i < encoders ? "encoder." + std::to_string(i) : "decoder." + std::to_string(i - encoders);
@@ -82,14 +83,14 @@ inline std::vector<DenseSpec> layers(const std::vector<Index>& widths,
 }
 
 /// The decoder of a network that is its own mirror image uses the encoder's kernels.
-inline std::vector<DenseSpec> tied(std::vector<DenseSpec> specs) {
+inline std::vector<LayerSpec> tied(std::vector<LayerSpec> specs) {
   for (std::size_t i = specs.size() / 2; i < specs.size(); ++i) {
-    specs[i].tied_to = specs[specs.size() - 1 - i].name;
+    std::get<DenseSpec>(specs[i]).tied_to = std::get<DenseSpec>(specs[specs.size() - 1 - i]).name;
   }
   return specs;
 }
 
-inline std::shared_ptr<const Model> new_model(const std::vector<DenseSpec>& specs) {
+inline std::shared_ptr<const Model> new_model(const std::vector<LayerSpec>& specs) {
   auto model = std::make_shared<Model>(specs, static_cast<Index>(specs.size() / 2));
   if (!initialize(model->network(), 1, model->parameters(), 2)) std::abort();
   return model;

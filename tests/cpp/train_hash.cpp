@@ -74,12 +74,12 @@ std::uint64_t hash_of(const Optimizer& optimizer, const Rows& rows) {
 
   testing::Hash hash;
   settings.epochs = 10;
-  settings.loss = kernels::Loss::binary_crossentropy;
+  settings.objective.loss = kernels::Loss::binary_crossentropy;
   settings.optimizer.schedule = {Schedule::Kind::cosine, 2, 0.1};
   train(mixed_model(), settings, rows, hash);
 
   settings.epochs = 2;
-  settings.loss = kernels::Loss::huber;
+  settings.objective.loss = kernels::Loss::huber;
   settings.optimizer.schedule = {Schedule::Kind::exponential, 1, 0.9};
   settings.optimizer.l1 = 1e-5;
   settings.optimizer.l2 = 1e-4;
@@ -99,7 +99,7 @@ std::uint64_t hash_of_outputs(const Rows& rows) {
     if (inference.reconstruct(rows, whole) != PassOutcome::completed) continue;
     hash.add(out);
     out.resize(static_cast<std::size_t>(rows.count()));
-    if (inference.row_errors(rows, kernels::Loss::mae, out.data()) != PassOutcome::completed) continue;
+    if (inference.row_errors(rows, {kernels::Loss::mae}, out.data()) != PassOutcome::completed) continue;
     hash.add(out);
   }
   return hash.value();

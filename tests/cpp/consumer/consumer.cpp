@@ -62,7 +62,7 @@ void read_into(const std::filesystem::path& path, diabolo::Model& model) {
 std::vector<float> errors_of(const diabolo::Model& model, const diabolo::Rows& rows) {
   std::vector<float> errors(static_cast<std::size_t>(rows.count()));
   const diabolo::Inference inference(model, /*threads=*/2);
-  const auto outcome = inference.row_errors(rows, diabolo::kernels::Loss::mse, errors.data());
+  const auto outcome = inference.row_errors(rows, {diabolo::kernels::Loss::mse}, errors.data());
   if (outcome != diabolo::PassOutcome::completed) errors.clear();
   return errors;
 }
@@ -71,11 +71,11 @@ int run(const std::filesystem::path& path) {
   const std::vector<double> table = spiral();
   const auto rows = diabolo::Rows::from_array(table.data(), diabolo::ElementType::float64, kRows, kFeatures,
                                               kFeatures * static_cast<Index>(sizeof(double)), sizeof(double));
-  const std::vector<diabolo::DenseSpec> layers = {
-      {"encoder.0", kFeatures, 16, Activation::tanh, "glorot_uniform", ""},
-      {"encoder.1", 16, 2, Activation::identity, "glorot_uniform", ""},
-      {"decoder.0", 2, 16, Activation::tanh, "glorot_uniform", ""},
-      {"decoder.1", 16, kFeatures, Activation::identity, "glorot_uniform", ""}};
+  const std::vector<diabolo::LayerSpec> layers = {
+      diabolo::DenseSpec{"encoder.0", kFeatures, 16, Activation::tanh, "glorot_uniform", ""},
+      diabolo::DenseSpec{"encoder.1", 16, 2, Activation::identity, "glorot_uniform", ""},
+      diabolo::DenseSpec{"decoder.0", 2, 16, Activation::tanh, "glorot_uniform", ""},
+      diabolo::DenseSpec{"decoder.1", 16, kFeatures, Activation::identity, "glorot_uniform", ""}};
 
   diabolo::TrainingSettings settings;
   settings.batch_size = 64;

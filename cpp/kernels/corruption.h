@@ -1,0 +1,42 @@
+// Corruption of rows by noise, and the weights of their elements in the loss.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/noise.h"
+
+namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
+namespace {
+
+void add_gaussian_noise(const Corrupt& c, Index row) {
+  const Vec scale = broadcast(c.scale);
+  for_noise(c.noise, row, c.x.cols, [&](Index column, VecU word) {
+    store(c.y.row(row) + column, fma(scale, normal_deviate(word), load(c.x.row(row) + column)));
+  });
+}
+
+void replace_elements(const Corrupt& c, Index row) {
+  const VecI threshold = broadcast_int(c.threshold);
+  const bool salt = c.kind == CorruptionKind::salt_and_pepper;
+  for_noise(c.noise, row, c.x.cols, [&](Index column, VecU word) {
+    const VecI corrupted = noise_bits(word) < threshold;
+    const Vec bit = __builtin_convertvector((VecI)(word & 1), Vec);
+    store(c.y.row(row) + column, select(corrupted, salt ? bit : Vec{}, load(c.x.row(row) + column)));
+    if (c.weights.data != nullptr) {
+      store(c.weights.row(row) + column,
+            select(corrupted, broadcast(c.corrupted_weight), broadcast(c.clean_weight)));
+    }
+  });
+}
+
+void corrupt(const Corrupt& c) {
+  for (Index row = 0; row < c.x.rows; ++row) {
+    if (c.kind == CorruptionKind::gaussian) {
+      add_gaussian_noise(c, row);
+    } else {
+      replace_elements(c, row);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

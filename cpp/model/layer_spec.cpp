@@ -1,0 +1,35 @@
+// See layer_spec.h.
+#include "model/layer_spec.h"
+
+namespace diabolo {
+namespace {
+
+/// One overload a kind.
+struct Maker {
+  const kernels::KernelTable& table;
+  ParameterPlan& plan;
+  const LayerPlace& place;
+
+  std::unique_ptr<Layer> operator()(const DenseSpec& spec) const {
+    return std::make_unique<Dense>(table, plan, spec, place.trainable_below);
+  }
+  std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
+    return std::make_unique<Corruption>(spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const GaussianCodeSpec& spec) const {
+    return std::make_unique<GaussianCode>(spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const ActivityPenaltySpec& spec) const {
+    return std::make_unique<ActivityPenalty>(spec);
+  }
+  std::unique_ptr<Layer> operator()(const TopKSpec& spec) const { return std::make_unique<TopK>(spec); }
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_layer(const LayerSpec& spec, const kernels::KernelTable& table,
+                                  ParameterPlan& plan, const LayerPlace& place) {
+  return std::visit(Maker{table, plan, place}, spec);
+}
+
+}  // namespace diabolo

@@ -1,0 +1,28 @@
+// LayerSpec: a layer of any kind as its user describes it, and the layer that is made of it.
+#pragma once
+
+#include <memory>
+#include <variant>
+
+#include "model/activity_penalty.h"
+#include "model/corruption.h"
+#include "model/dense.h"
+#include "model/gaussian_code.h"
+#include "model/top_k.h"
+
+namespace diabolo {
+
+using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec>;
+
+/// Where a layer stands in its network.
+struct LayerPlace {
+  int number = 0;                // from the input on
+  bool trainable_below = false;  // a layer below has parameters
+};
+
+/// Declares the layer's parameters in `plan`. Throws std::invalid_argument for a specification that makes no
+/// sense.
+[[nodiscard]] std::unique_ptr<Layer> make_layer(const LayerSpec& spec, const kernels::KernelTable& table,
+                                                ParameterPlan& plan, const LayerPlace& place);
+
+}  // namespace diabolo

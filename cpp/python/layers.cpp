@@ -1,0 +1,59 @@
+// Layers of every kind, as Python describes them.
+#include <pybind11/stl.h>
+
+#include <string>
+#include <utility>
+
+#include "model/layer_spec.h"
+#include "python/bindings.h"
+#include "python/names.h"
+
+namespace py = pybind11;
+
+namespace diabolo {
+
+void define_layers(py::module_& m) {
+  py::class_<DenseSpec>(m, "Dense")
+      .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
+                       std::string initializer, std::string tied_to, const std::string& variance,
+                       double initial_variance) {
+             return DenseSpec{std::move(name),
+                              inputs,
+                              outputs,
+                              value_of(kActivations, activation),
+                              std::move(initializer),
+                              std::move(tied_to),
+                              value_of(kOutputVariances, variance),
+                              initial_variance};
+           }),
+           py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
+           py::arg("initializer"), py::arg("tied_to") = "", py::arg("variance") = "none",
+           py::arg("initial_variance") = 1.0);
+
+  py::class_<CorruptionSpec>(m, "Corruption")
+      .def(py::init([](Index units, const std::string& kind, double amount, double corrupted_weight,
+                       double clean_weight) {
+             return CorruptionSpec{units, value_of(kCorruptions, kind), amount, corrupted_weight,
+                                   clean_weight};
+           }),
+           py::arg("units"), py::arg("kind"), py::arg("amount"), py::arg("corrupted_weight") = 1.0,
+           py::arg("clean_weight") = 1.0);
+
+  py::class_<ActivityPenaltySpec>(m, "ActivityPenalty")
+      .def(py::init([](Index units, double l1, double kl, double target, double decay) {
+             return ActivityPenaltySpec{units, l1, kl, target, decay};
+           }),
+           py::arg("units"), py::arg("l1") = 0.0, py::arg("kl") = 0.0, py::arg("target") = 0.05,
+           py::arg("decay") = 0.0);
+
+  py::class_<TopKSpec>(m, "TopK").def(py::init([](Index units, Index k) { return TopKSpec{units, k}; }),
+                                      py::arg("units"), py::arg("k"));
+
+  py::class_<GaussianCodeSpec>(m, "GaussianCode")
+      .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {
+             return GaussianCodeSpec{units, beta, warmup_epochs, free_bits};
+           }),
+           py::arg("units"), py::arg("beta") = 1.0, py::arg("warmup_epochs") = 0, py::arg("free_bits") = 0.0);
+}
+
+}  // namespace diabolo

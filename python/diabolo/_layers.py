@@ -1,0 +1,176 @@
+"""The layers of a network as plain values: what they are made of, in the core, in files and in pickles."""
+
+from typing import Any, NamedTuple, Self
+
+from diabolo import _core
+
+ACTIVATIONS = (
+    "identity",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "prelu",
+    "gelu",
+    "silu",
+    "softplus",
+)
+INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "orthogonal")
+
+
+class DenseLayer(NamedTuple):
+    """outputs = activation(inputs @ kernel + bias)."""
+
+    name: str
+    inputs: int
+    outputs: int
+    activation: str
+    initializer: str
+    tied_to: str = ""  # the encoder layer whose transposed kernel is used, if any
+    variance: str = "none"  # around the outputs, for the gaussian loss: "fixed" or "learned"
+    initial_variance: float = 1.0
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        if not self.tied_to:
+            shapes[f"{self.name}.kernel"] = (self.inputs, self.outputs)
+        shapes[f"{self.name}.bias"] = (self.outputs,)
+        if self.activation == "prelu":
+            shapes[f"{self.name}.slope"] = (self.outputs,)
+        if self.variance != "none":
+            shapes[f"{self.name}.log_variance"] = (self.outputs,)
+        return shapes
+
+    def cheaply_initialized(self) -> Self:
+        """Return the same with the initializer that takes least time, for weights about to be replaced."""
+        return self._replace(initializer="glorot_uniform")
+
+    def core(self) -> _core.Dense:
+        return _core.Dense(*self)
+
+
+class _WithoutWeights:
+    """What the layers without parameters have in common: as many outputs, and mostly inputs, as units."""
+
+    __slots__ = ()
+    units: int
+
+    @property
+    def inputs(self) -> int:
+        return self.units
+
+    @property
+    def outputs(self) -> int:
+        return self.units
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def cheaply_initialized(self) -> Self:
+        return self
+
+
+class _CorruptionFields(NamedTuple):
+    units: int
+    kind: str  # "gaussian", "masking" or "salt_and_pepper"
+    amount: float  # standard deviation, or fraction of the elements
+    corrupted_weight: float = 1.0
+    clean_weight: float = 1.0
+
+
+class CorruptionLayer(_WithoutWeights, _CorruptionFields):
+    """Noise on the rows that come in, while training."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.Corruption:
+        return _core.Corruption(*self)
+
+
+class _GaussianCodeFields(NamedTuple):
+    units: int
+    beta: float
+    warmup_epochs: int
+    free_bits: float
+
+
+class GaussianCodeLayer(_WithoutWeights, _GaussianCodeFields):
+    """The code of a variational autoencoder: means and log-variances come in, a sample goes out."""
+
+    __slots__ = ()
+
+    @property
+    def inputs(self) -> int:
+        return 2 * self.units
+
+    def core(self) -> _core.GaussianCode:
+        return _core.GaussianCode(*self)
+
+
+class _ActivityPenaltyFields(NamedTuple):
+    units: int
+    l1: float
+    kl: float
+    target: float
+    decay: float
+
+
+class ActivityPenaltyLayer(_WithoutWeights, _ActivityPenaltyFields):
+    """A price on the activities of the layer below, which go through as they are."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.ActivityPenalty:
+        return _core.ActivityPenalty(*self)
+
+
+class _TopKFields(NamedTuple):
+    units: int
+    k: int
+
+
+class TopKLayer(_WithoutWeights, _TopKFields):
+    """The k greatest of each row go through, and 0 for the others."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.TopK:
+        return _core.TopK(*self)
+
+
+Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer
+
+# Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
+_KINDS: dict[str, type[Layer]] = {
+    "corruption": CorruptionLayer,
+    "gaussian_code": GaussianCodeLayer,
+    "activity_penalty": ActivityPenaltyLayer,
+    "top_k": TopKLayer,
+}
+_OF_VARIANCE = ("variance", "initial_variance")
+
+
+def described(layer: Layer) -> dict[str, Any]:
+    """Return a layer as a dict of plain values."""
+    fields = layer._asdict()
+    if not isinstance(layer, DenseLayer):
+        names = {cls: name for name, cls in _KINDS.items()}
+        return {"layer": names[type(layer)], **fields}
+    if layer.variance == "none":
+        return {name: value for name, value in fields.items() if name not in _OF_VARIANCE}
+    return fields
+
+
+def label(layer: Layer) -> str:
+    """Return what a layer is, in a few words."""
+    if isinstance(layer, DenseLayer):
+        return f"{layer.name} {layer.activation}"
+    return str(described(layer)["layer"])
+
+
+def layer_from(description: dict[str, Any]) -> Layer:
+    """Return the layer that `described` described; KeyError or TypeError if there is none such."""
+    fields = dict(description)
+    name = fields.pop("layer", None)
+    return DenseLayer(**fields) if name is None else _KINDS[name](**fields)

@@ -1,0 +1,113 @@
+"""SparseAutoEncoder: few units of a code, which may be wide, are active for any one row."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from diabolo._architecture import Architecture
+from diabolo._autoencoder import AutoEncoder
+from diabolo._layers import ACTIVATIONS, ActivityPenaltyLayer, TopKLayer
+from diabolo._validation import Choice, Integer, Real, Rule, broken
+
+# The code's activation that each kind of sparsity was published with.
+_CODE_ACTIVATIONS = {"l1": "relu", "kl": "sigmoid", "top_k": "identity"}
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class SparseAutoEncoder(AutoEncoder):
+    """An autoencoder of which only few units of the code are active for any one row.
+
+    The code may then be wider than the rows: each unit comes to stand for a part of some of them.
+
+    Parameters
+    ----------
+    sparsity : {"l1", "kl", "top_k"}, default "l1"
+        "l1" adds `sparsity_weight` times the sum of the code's absolute values to the loss. "kl" adds
+        `sparsity_weight` times the sum over units of KL(rho || r), the divergence of the mean activity r of a
+        unit from rho = `sparsity_target`. "top_k" keeps the `k` greatest units of each row and sets the
+        others to 0, in training and afterwards.
+    sparsity_weight : float, default 1e-3
+        Weight of the penalty, summed over units and averaged over rows, beside a reconstruction loss that is
+        the mean over features. Not used by "top_k".
+    sparsity_target : float in (0, 1), default 0.05
+        Mean activity that "kl" aims at.
+    sparsity_decay : float in [0, 1), default 0.9
+        How much of the running mean activity "kl" keeps at each step: r <- decay r + (1 - decay) (mean of the
+        batch), beginning with the first batch's mean; 0 takes each batch by itself. The gradient reaches the
+        batch's activities as if r were their mean. A batch passes through the network as a whole, and takes
+        memory for all its rows.
+    k : int, default 32
+        Active units of a row, for "top_k"; at most `n_components`. Of equal ones at the border, the first.
+    code_activation : str, default "auto"
+        "auto" is "relu" for "l1", "sigmoid" for "kl" (which takes no other: activities must lie in [0, 1]),
+        and "identity" for "top_k".
+    n_components, hidden_layer_sizes, ..., verbose
+        As in `AutoEncoder`.
+
+    Attributes
+    ----------
+    history_ : dict of str to list of float
+        As in `AutoEncoder`, "loss" with the penalty, and "active_units", the mean number of units that are
+        active for a row of the epoch, and "dead_units", the number of those that were for none. Active means
+        other than 0, and for "kl", whose sigmoids are never 0, above 0.1. The validation loss takes r as it
+        is after the epoch.
+    n_iter_, n_features_in_, feature_names_in_, stop_reason_
+        As in `AutoEncoder`.
+
+    References
+    ----------
+    A. Ng, "Sparse autoencoder", CS294A lecture notes, Stanford, 2011 ("kl"). A. Makhzani and B. Frey,
+    "k-sparse autoencoders", ICLR 2014 ("top_k").
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from diabolo import SparseAutoEncoder
+    >>> X = np.random.default_rng(0).random((200, 8))
+    >>> sae = SparseAutoEncoder(32, sparsity="top_k", k=4, epochs=5, random_state=0)
+    >>> bool(((sae.fit_transform(X) != 0).sum(axis=1) <= 4).all())
+    True
+    """
+
+    _in_files: ClassVar[bool] = True
+
+    sparsity: Literal["l1", "kl", "top_k"] = "l1"
+    sparsity_weight: float = 1e-3
+    sparsity_target: float = 0.05
+    sparsity_decay: float = 0.9
+    k: int = 32
+    code_activation: str = "auto"
+
+    _own_rules: ClassVar[dict[str, Rule]] = {
+        "sparsity": Choice(_CODE_ACTIVATIONS),
+        "sparsity_weight": Real(0.0),
+        "sparsity_target": Real(0.0, 1.0, above_low=True, below_high=True),
+        "sparsity_decay": Real(0.0, 1.0, below_high=True),
+        "k": Integer(1),
+        "code_activation": Choice(("auto", *ACTIVATIONS)),
+    }
+
+    @classmethod
+    def _complete(cls, owner: str, parameters: Any) -> None:
+        p = parameters
+        if p.sparsity == "kl" and p.code_activation not in ("auto", "sigmoid"):
+            rule = "'auto' or 'sigmoid' when sparsity='kl', which takes activities in [0, 1]"
+            raise broken(owner, "code_activation", rule, p.code_activation)
+        if p.sparsity == "kl" and p.sparsity_decay > 0 and p.checkpoint is not None:
+            rule = "None when sparsity='kl' unless sparsity_decay=0: the running means are in no checkpoint"
+            raise broken(owner, "checkpoint", rule, p.checkpoint)
+        if p.sparsity == "top_k" and p.k > p.n_components:
+            raise broken(owner, "k", f"at most n_components={p.n_components} when sparsity='top_k'", p.k)
+        if p.code_activation == "auto":
+            p.code_activation = _CODE_ACTIVATIONS[p.sparsity]
+
+    @classmethod
+    def _architecture(cls, features: int, parameters: Any) -> Architecture:
+        p = parameters
+        layers, code_layers = super()._architecture(features, p)
+        sparse: ActivityPenaltyLayer | TopKLayer
+        if p.sparsity == "top_k":
+            sparse = TopKLayer(p.n_components, p.k)
+        else:
+            l1, kl = (p.sparsity_weight, 0.0) if p.sparsity == "l1" else (0.0, p.sparsity_weight)
+            sparse = ActivityPenaltyLayer(p.n_components, l1, kl, p.sparsity_target, p.sparsity_decay)
+        return Architecture((*layers[:code_layers], sparse, *layers[code_layers:]), code_layers + 1)

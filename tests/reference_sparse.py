@@ -1,0 +1,76 @@
+"""The oracle for sparse autoencoders: penalties on activities, k-sparse codes, and their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import reference
+from reference import Array, Branches, Layer, Weights
+
+EDGE = 1e-6  # mean activities are kept from 0 and 1 by this
+
+
+# sum over units of  rho log(rho / r) + (1 - rho) log((1 - rho) / (1 - r));   in r:  (1 - rho)/(1 - r) - rho/r
+def divergence(r: Array, rho: float) -> tuple[Any, Array]:
+    """Return the divergence of mean activities (units,) from rho, summed, and its gradient."""
+    r = np.where(r.real < EDGE, EDGE, np.where(r.real > 1.0 - EDGE, 1.0 - EDGE, r))
+    value = np.sum(rho * np.log(rho / r) + (1.0 - rho) * np.log((1.0 - rho) / (1.0 - r)))
+    return value, (1.0 - rho) / (1.0 - r) - rho / r
+
+
+def kept_by_top_k(y: Array, k: int) -> Array:
+    """Return where the k greatest of each row stand; of equals, the first."""
+    order = np.argsort(-y.real, axis=1, kind="stable")
+    mask = np.zeros(y.shape, dtype=bool)
+    np.put_along_axis(mask, order[:, :k], True, axis=1)
+    return mask
+
+
+# L = reconstruction + l1 mean over rows of sum |y| + kl sum over units of KL(rho || r),  y the code
+#   dL/dy = dL/dy of the decoder + l1 sign(y) / n + kl KL'(r) / n,   r the mean of y or a running mean
+# With a mask, the decoder gets y where it is true and 0 elsewhere.
+def loss_and_gradients(
+    encoder: Sequence[Layer],
+    decoder: Sequence[Layer],
+    weights: Weights,
+    x: Array,
+    loss: str,
+    l1: float = 0.0,
+    kl: float = 0.0,
+    rho: float = 0.05,
+    mask: Array | None = None,
+    running: tuple[float, Array] | None = None,
+    branches: Branches | None = None,
+) -> tuple[Any, Any, Weights, Array]:
+    """Return the loss, its reconstruction part, the gradients, and the mean activities.
+
+    `running` is the decay and the mean activities before this batch.
+    """
+    weights = {name: reference.widen(w) for name, w in weights.items()}
+    rows = len(x)
+    up = reference.forward(encoder, weights, x, branches)
+    y = up.y[encoder[-1].name]
+    code = y if mask is None else np.where(mask, y, 0.0)
+    down = reference.forward(decoder, weights, code, branches)
+    value, dy = reference.reconstruction(decoder[-1], down, reference.widen(x), loss, None)
+    gradients, dcode = reference.backward(
+        decoder, weights, down, dy, branches, from_z=reference.LOSSES[loss].reads_pre_activation
+    )
+    if mask is not None:
+        dcode = np.where(mask, dcode, 0.0)
+
+    r = np.mean(y, axis=0)
+    if running is not None:
+        r = running[0] * running[1] + (1.0 - running[0]) * r
+    penalty = l1 * np.sum(np.sign(y.real) * y) / rows
+    dcode = dcode + l1 * np.sign(y.real) / rows
+    if kl > 0.0:
+        value_kl, slope = divergence(r, rho)
+        penalty = penalty + kl * value_kl
+        dcode = dcode + kl * slope / rows
+    below, _ = reference.backward(encoder, weights, up, dcode, branches)
+    gradients = {name: gradients[name] + below[name] for name in gradients}
+    return value + penalty, value, gradients, r
