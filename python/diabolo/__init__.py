@@ -12,6 +12,7 @@ from typing import Any
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
 from diabolo._import_weights import from_keras, from_torch
 from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
@@ -31,11 +32,14 @@ __all__ = [
     "Adam",
     "AdamW",
     "AutoEncoder",
+    "CSVLogger",
+    "Callback",
     "ConstantRate",
     "CosineDecay",
     "ExponentialDecay",
     "InvalidDataError",
     "InvalidParameterError",
+    "JSONLinesLogger",
     "ModelFileError",
     "NotFittedError",
     "Optimizer",
@@ -43,7 +47,9 @@ __all__ = [
     "ReconstructionOutlierDetector",
     "Schedule",
     "StepDecay",
+    "TensorBoardLogger",
     "TrainingDivergedError",
+    "TrainingState",
     "available_isas",
     "from_keras",
     "from_torch",

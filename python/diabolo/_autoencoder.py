@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -79,6 +79,16 @@ class AutoEncoder(NetworkEstimator):
         Epochs to wait for a better validation loss.
     min_delta : float, default 0
         By how much a validation loss must be lower to count as better.
+    warm_start : bool, default False
+        Whether `fit` begins with the weights and the scaling of the last fit instead of new ones. The
+        optimiser begins anew; the architecture must be the same.
+    max_seconds : float > 0 or None, default None
+        Training stops when they are over, also in the middle of an epoch, and keeps the last completed one;
+        the first is always completed.
+    callbacks : sequence of callbacks or None, default None
+        Objects with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)`` and
+        ``on_fit_end(state)``, such as `diabolo.CSVLogger`; `diabolo.TrainingState` is what they get. If one
+        of the first two returns True, training stops after that epoch. They are not saved in files.
     scale : {None, "standard", "minmax"}, default None
         How to scale each feature on the way in: to mean 0 and standard deviation 1, or to [0, 1], by the
         training rows alone. Constant features are only shifted. Reconstructions are scaled back. (Other rows
@@ -110,7 +120,8 @@ class AutoEncoder(NetworkEstimator):
     feature_names_in_ : ndarray of str objects, shape (n_features,)
         Column names; only if X was a frame whose column names are all strings.
     stop_reason_ : str
-        "epochs", "early_stopping", "interrupted" or, from another library, "imported".
+        "epochs", "early_stopping", "max_seconds", "callback" or "interrupted"; after that "partial_fit"; or, from
+        another library, "imported".
 
     Notes
     -----
@@ -161,6 +172,9 @@ class AutoEncoder(NetworkEstimator):
     early_stopping: bool = False
     patience: int = 10
     min_delta: float = 0.0
+    warm_start: bool = False
+    max_seconds: float | None = None
+    callbacks: Sequence[Any] | None = None
     scale: Literal["standard", "minmax"] | None = None
     # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None

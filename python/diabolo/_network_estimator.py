@@ -4,7 +4,6 @@ A kind adds its hyper-parameters, and what it hands to the core where it differs
 core's.
 """
 
-import functools
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -17,14 +16,16 @@ from diabolo._architecture import architecture
 from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
-from diabolo._fitting import Outcome, TrainingRun, new_trainer
+from diabolo._fitting import Outcome, new_trainer
+from diabolo._incremental import TrainingEstimator, unit_interval
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation, checked_parameters
 from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
+from diabolo._plots import Plots
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
-from diabolo._running_fits import fair_share, one_at_a_time
+from diabolo._running_fits import one_at_a_time, thread_count, training_threads
 from diabolo._scaling import fit_scaler
 from diabolo._scikit_learn import FrameOutput, HtmlRepr
 from diabolo._types import Float32Array
@@ -33,7 +34,7 @@ from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
 
 
-class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
+class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     # A hyper-parameter of every kind.
@@ -94,12 +95,12 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         After any other error the estimator is as it was before.
         """
         owner = type(self).__name__
-        p = checked_parameters(owner, self.get_params())
+        p = checked_parameters(owner, self.get_params(deep=False))
         check_validation(owner, p, X_val is not None)
         resumed = None if resume_from is None else read_checkpoint(resume_from)
         if p.checkpoint is not None:
             check_class(self)
-        threads = _training_threads(p.n_jobs)
+        threads = training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
         plan = architecture(table.rows.features, p)
         if resumed is not None:
@@ -109,16 +110,14 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
             check_features(validation_table, plan.features, table.feature_names)
         check_memory(owner, p, plan, table.rows.count, threads)
         for checked_table in filter(None, (table, validation_table)):
-            check_values(checked_table, unit_interval=_unit_interval(p.loss, p.scale), threads=threads)
+            check_values(checked_table, unit_interval=unit_interval(p.loss, p.scale), threads=threads)
 
         seed = seed_from(p.random_state) if resumed is None else resumed.origins.seed
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
         if validation_table is not None:
             validation_rows = validation_table.rows
-        scaler = fit_scaler(p.scale, rows, threads)
-        model = _core.Model(plan.dense_layers(), plan.code_layers, seed, threads)
-        if scaler is not None:
-            model.set_scaler(*scaler)
+        before = self._fitted if p.warm_start and resumed is None else None
+        model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         trainer = new_trainer(p, model, rows, validation_rows, seed, threads)
 
         def fitted(outcome: Outcome) -> Fitted:
@@ -135,25 +134,17 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         if resumed is not None or p.checkpoint is not None:
             origins = origins_of(seed, rows, validation_rows, threads)
         if resumed is not None:
-            resumed.check_data(owner, origins, scaler)
+            resumed.check_data(owner, origins, model.scaler())
             resumed.resume(trainer, needs_best=p.early_stopping)
-        run = TrainingRun(
-            owner,
+        self._train(
             p,
             trainer,
+            fitted,
+            progress_for(p.verbose, p.epochs, rows.count),
             validates=validation_rows is not None,
-            progress=progress_for(p.verbose, p.epochs, rows.count),
             resumed=None if resumed is None else resumed.state,
             save_checkpoint=None if p.checkpoint is None else save_checkpoint,
         )
-
-        try:
-            self._fitted = fitted(run.run())
-        except KeyboardInterrupt:
-            outcome = run.interrupted()
-            if outcome is not None:
-                self._fitted = fitted(outcome)
-            raise
         return self
 
     def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Any:
@@ -265,7 +256,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         fitted, table, threads = self._prepared(X)
         if per_feature:
             return _valid(fitted.model.feature_errors(table.rows, threads, True), table)
-        interval = _unit_interval(loss, fitted.fitting.scale)
+        interval = unit_interval(loss, fitted.fitting.scale)
         errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None)
         return _valid(errors, table, interval)
 
@@ -369,7 +360,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         jobs = self.n_jobs
         if type(jobs) is not int or jobs < 1:
             jobs = checked(type(self).__name__, "n_jobs", RULES["n_jobs"], jobs)
-        return 0 if jobs is None else min(jobs, _most_threads())
+        return 0 if jobs is None else thread_count(jobs)
 
     def _row_errors(self, table: Table, loss: str) -> Float32Array:
         """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
@@ -393,28 +384,3 @@ def _valid(result: Float32Array | None, table: Table, unit_interval: str | None 
         return result
     check_values(table, unit_interval=unit_interval, threads=_core.usable_threads())
     raise InvalidDataError(f"{table.owner}: {table.name} must not change while it is read. It did.")
-
-
-def _thread_count(jobs: int | None) -> int:
-    """Return the number of threads for a (checked) `n_jobs`."""
-    if jobs is None:
-        return _core.usable_threads()
-    return min(jobs, _most_threads())
-
-
-@functools.cache
-def _most_threads() -> int:
-    """Return a bound, for a slip such as n_jobs=10**6 must not end the process for want of threads."""
-    return 4 * (os.cpu_count() or 1) + 16
-
-
-def _training_threads(jobs: int | None) -> int:
-    """Return the same for a fit, which is long enough to leave other fits their part of the processors."""
-    return _thread_count(jobs) if jobs is not None else fair_share(_thread_count(jobs))
-
-
-def _unit_interval(loss: str, scale: str | None) -> str | None:
-    """Return why raw values must lie in [0, 1]; None if they need not."""
-    if loss != "binary_crossentropy" or scale is not None:
-        return None
-    return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"

@@ -6,6 +6,7 @@ from typing import Any
 
 from diabolo import optimizers, schedules
 from diabolo._architecture import ACTIVATIONS, INITIALIZERS, decoder_layer_sizes, output_activation
+from diabolo._callbacks import Callbacks
 from diabolo._random import RandomState
 from diabolo._validation import (
     Choice,
@@ -63,6 +64,9 @@ RULES: dict[str, Rule] = {
     "early_stopping": Flag(),
     "patience": Integer(1),
     "min_delta": Real(0.0),
+    "warm_start": Flag(),
+    "max_seconds": OrNone(Real(0.0, above_low=True, infinite=True)),
+    "callbacks": Callbacks(),
     "scale": OrNone(Choice(("standard", "minmax"))),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
