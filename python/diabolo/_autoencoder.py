@@ -120,8 +120,8 @@ class AutoEncoder(NetworkEstimator):
     feature_names_in_ : ndarray of str objects, shape (n_features,)
         Column names; only if X was a frame whose column names are all strings.
     stop_reason_ : str
-        "epochs", "early_stopping", "max_seconds", "callback" or "interrupted"; after that "partial_fit"; or, from
-        another library, "imported".
+        "epochs", "early_stopping", "max_seconds", "callback" or "interrupted"; "partial_fit" after that; or
+        "imported", from another library.
 
     Notes
     -----

@@ -33,6 +33,7 @@ _MAY_DIFFER = (
     "random_state",
     "callbacks",
     "max_seconds",
+    "warm_start",
 )
 
 

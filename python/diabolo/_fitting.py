@@ -202,6 +202,7 @@ class TrainingRun:
         p = self.parameters
         if self.save_checkpoint is None:
             return
+        assert isinstance(report, _core.EpochReport)  # blocks have no checkpoints
         done = report.epoch + 1
         if done % p.checkpoint_every == 0 or done == p.epochs or self._has_ceased_to_improve():
             self.save_checkpoint(RunState(self.history, report, self.best_loss, self.epochs_since_best))
