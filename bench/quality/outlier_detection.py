@@ -1,6 +1,6 @@
 """Outlier detection on tables: mean ROC AUC over the data sets of a folder, beside the usual methods.
 
-    python bench/quality/outlier_detection.py FOLDER [--seeds 5] [--rows 10000] [--skip METHOD ...]
+    python bench/quality/outlier_detection.py FOLDER [--seeds 5] [--rows 10000] [--tasks ab] [--skip ...]
 
 FOLDER has .npz files with arrays X (rows, features) and y (rows,), 1 for outliers, as those of ADBench
 (S. Han, X. Hu, H. Huang, M. Jiang and Y. Zhao, "ADBench: Anomaly detection benchmark", NeurIPS 2022). Of more
@@ -167,11 +167,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--tasks", default="ab", choices=["a", "b", "ab"])
     parser.add_argument("--skip", nargs="*", default=[], metavar="METHOD")
     arguments: Any = parser.parse_args()
     sets = load(arguments.folder)
     chosen = methods(arguments.skip)
-    for task in "ab":
+    for task in arguments.tasks:
         results: dict[str, dict[str, list[Result]]] = {}
         for name, method in chosen.items():
             results[name] = {
