@@ -154,6 +154,7 @@ def trainer(
         "shuffle": "rows",
         "seed": 3,
         "threads": 2,
+        "updates_before": 0,
     }
     assert settings.keys() >= changes.keys()
     rows = None if validation is None else _core.Rows(validation)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from core_helpers import native_program
-from diabolo import AutoEncoder, _core
+from diabolo import AutoEncoder, DenoisingAutoEncoder, SparseAutoEncoder, VariationalAutoEncoder, _core
 from exported_models import VARIANTS, fitted, rows
 from test_persistence import CHANGES, rewritten
 
@@ -32,6 +32,25 @@ def assert_same(path: Path, ae: AutoEncoder, X: npt.NDArray[np.float32]) -> None
 def test_same_bits(variant: str, tmp_path: Path) -> None:
     X = rows()
     ae = fitted(X, **VARIANTS[variant])
+    ae.save(tmp_path / "model")
+    assert_same(tmp_path / "model", ae, X)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        DenoisingAutoEncoder(noise_scale=0.1),
+        SparseAutoEncoder(sparsity="l1"),
+        SparseAutoEncoder(sparsity="kl"),
+        SparseAutoEncoder(sparsity="top_k", k=2),
+        VariationalAutoEncoder(),
+        VariationalAutoEncoder(likelihood="gaussian", variance="learned"),
+    ],
+    ids=repr,
+)
+def test_same_bits_of_every_kind(kind: AutoEncoder, tmp_path: Path) -> None:
+    X = rows()
+    ae = kind.set_params(n_components=4, epochs=2, random_state=0, scale="minmax").fit(X)
     ae.save(tmp_path / "model")
     assert_same(tmp_path / "model", ae, X)
 

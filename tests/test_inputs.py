@@ -1,6 +1,7 @@
 """Data as they come: what is taken as it stands, with what results, and what is refused with which words."""
 
 import datetime
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,11 @@ def test_another_number_of_features(X: Any) -> None:
         ValueError, match=r"^AutoEncoder: the codes X must have n_components=2 columns. Got 6\.$"
     ):
         ae.inverse_transform(X)
+
+
+def test_a_byte_order_that_is_spelt_out(X: Any) -> None:
+    """As zarr's arrays have it: NumPy itself writes '=' for the machine's own."""
+    order = "<" if sys.byteorder == "little" else ">"
+    spelt = X.view(X.dtype.newbyteorder(order))
+    assert spelt.dtype.byteorder == order
+    np.testing.assert_array_equal(estimator().fit(spelt).transform(spelt), estimator().fit(X).transform(X))

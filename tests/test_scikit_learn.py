@@ -233,20 +233,22 @@ def test_fits_in_threads_share_the_processors(X: Any, monkeypatch: Any) -> None:
         return original(p, model, rows, validation, seed, threads)
 
     monkeypatch.setattr(_network_estimator, "new_trainer", spy)
-    monkeypatch.setattr(_network_estimator, "fair_share", waiting_for(together))
+    monkeypatch.setattr(_running_fits, "fair_share", waiting_for(together, _running_fits.fair_share))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: estimator().fit(X), range(4)))
     assert chosen == [2, 2, 2, 2]
-    monkeypatch.setattr(_network_estimator, "fair_share", _running_fits.fair_share)
+    monkeypatch.undo()
+    monkeypatch.setattr(_core, "usable_threads", lambda: 8)
+    monkeypatch.setattr(_network_estimator, "new_trainer", spy)
     estimator().fit(X)
     estimator(n_jobs=3).fit(X)  # what the user says is done
     assert chosen[4:] == [8, 3]
 
 
-def waiting_for(barrier: threading.Barrier) -> Any:
+def waiting_for(barrier: threading.Barrier, original: Any) -> Any:
     def fair_share(threads: int) -> int:
         barrier.wait(30)  # until all are running
-        share = _running_fits.fair_share(threads)
+        share = original(threads)
         barrier.wait(30)
         return share
 

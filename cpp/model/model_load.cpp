@@ -8,10 +8,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/json.h"
-#include "model/activation_names.h"
+#include "model/layer_names.h"
+#include "model/layer_spec.h"
 #include "model/model.h"
 #include "model/model_file.h"
 
@@ -41,28 +43,61 @@ std::string text(const JsonValue& layer, const char* key) {
   return *value;
 }
 
-Index whole(const JsonValue& value, const std::string& what) {
+Index whole(const JsonValue& value, const std::string& what, Index least = 1) {
   const JsonNumber* const number = value.number();
-  if (number == nullptr || !number->integer || *number->integer < 1) {
-    throw ModelFileError(what + " must be a whole number >= 1");
+  if (number == nullptr || !number->integer || *number->integer < least) {
+    throw ModelFileError(what + " must be a whole number >= " + std::to_string(least));
   }
   return *number->integer;
 }
 
-std::vector<DenseSpec> layers_of(const ModelFile& file) {
+double real(const JsonValue& layer, const char* key) {
+  const JsonNumber* const number = member(layer, key).number();
+  if (number == nullptr) throw ModelFileError(std::string("a layer's \"") + key + "\" must be a number");
+  return number->value;
+}
+
+DenseSpec dense_from(const JsonValue& layer) {
+  DenseSpec spec;
+  spec.name = text(layer, "name");
+  spec.inputs = whole(member(layer, "inputs"), "the inputs of " + spec.name);
+  spec.outputs = whole(member(layer, "outputs"), "the outputs of " + spec.name);
+  spec.activation = value_of(kActivations, text(layer, "activation"));
+  spec.initializer = text(layer, "initializer");
+  spec.tied_to = text(layer, "tied_to");
+  if (layer.find("variance") != nullptr) {
+    spec.variance = value_of(kOutputVariances, text(layer, "variance"));
+    spec.initial_variance = real(layer, "initial_variance");
+  }
+  return spec;
+}
+
+LayerSpec layer_from(const JsonValue& layer) {
+  if (layer.find("layer") == nullptr) return dense_from(layer);  // they came first, and have no name for it
+  const std::string kind = text(layer, "layer");
+  const Index units = whole(member(layer, "units"), "the units of a layer");
+  if (kind == "corruption") {
+    return CorruptionSpec{units, value_of(kCorruptions, text(layer, "kind")), real(layer, "amount"),
+                          real(layer, "corrupted_weight"), real(layer, "clean_weight")};
+  }
+  if (kind == "gaussian_code") {
+    return GaussianCodeSpec{units, real(layer, "beta"),
+                            whole(member(layer, "warmup_epochs"), "warmup_epochs", 0),
+                            real(layer, "free_bits")};
+  }
+  if (kind == "activity_penalty") {
+    return ActivityPenaltySpec{units, real(layer, "l1"), real(layer, "kl"), real(layer, "target"),
+                               real(layer, "decay")};
+  }
+  if (kind == "top_k") return TopKSpec{units, whole(member(layer, "k"), "k")};
+  throw ModelFileError("it has a layer of an unknown kind, '" + kind + "'");
+}
+
+std::vector<LayerSpec> layers_of(const ModelFile& file) {
   const JsonValue described = metadata(file, "layers");
   if (described.array() == nullptr) throw ModelFileError("the metadata \"layers\" must be an array");
-  std::vector<DenseSpec> layers;
-  for (const JsonValue& layer : *described.array()) {
-    DenseSpec spec;
-    spec.name = text(layer, "name");
-    spec.inputs = whole(member(layer, "inputs"), "the inputs of " + spec.name);
-    spec.outputs = whole(member(layer, "outputs"), "the outputs of " + spec.name);
-    spec.activation = value_of(kActivations, text(layer, "activation"));
-    spec.initializer = text(layer, "initializer");
-    spec.tied_to = text(layer, "tied_to");
-    layers.push_back(std::move(spec));
-  }
+  std::vector<LayerSpec> layers;
+  for (const JsonValue& layer : *described.array()) layers.push_back(layer_from(layer));
   return layers;
 }
 
@@ -108,27 +143,31 @@ class Tensors {
 };
 
 Model model_from(const ModelFile& file) {
-  const std::vector<DenseSpec> layers = layers_of(file);
+  const std::vector<LayerSpec> layers = layers_of(file);
   const Index code_layers = whole(metadata(file, "code_layers"), "the metadata \"code_layers\"");
   Tensors tensors(file);
   std::vector<std::pair<std::string, std::vector<float>>> weights;
   const auto take = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
     weights.emplace_back(name, tensors.values<float>(name, DType::F32, shape));
   };
-  for (const DenseSpec& layer : layers) {
-    if (layer.tied_to.empty()) take(layer.name + ".kernel", {layer.inputs, layer.outputs});
-    take(layer.name + ".bias", {layer.outputs});
-    if (layer.activation == kernels::Activation::prelu) take(layer.name + ".slope", {layer.outputs});
+  for (const LayerSpec& spec : layers) {
+    const auto* const layer = std::get_if<DenseSpec>(&spec);  // the others have no parameters
+    if (layer == nullptr) continue;
+    if (layer->tied_to.empty()) take(layer->name + ".kernel", {layer->inputs, layer->outputs});
+    take(layer->name + ".bias", {layer->outputs});
+    if (layer->activation == kernels::Activation::prelu) take(layer->name + ".slope", {layer->outputs});
+    if (layer->variance != OutputVariance::none) take(layer->name + ".log_variance", {layer->outputs});
   }
   Model model(layers, code_layers);
-  if (layers.back().outputs != layers.front().inputs) {
+  const Network& network = model.network();
+  if (network.outputs(network.all()) != network.inputs(network.all())) {
     throw ModelFileError("the last layer must have as many outputs as the first has inputs");
   }
   for (const auto& [name, values] : weights) {
     model.parameters().import_values(model.parameters().find(name), values.data());
   }
   if (tensors.has("scaler.shift") || tensors.has("scaler.scale")) {
-    const std::vector<std::int64_t> shape = {layers.front().inputs};
+    const std::vector<std::int64_t> shape = {network.inputs(network.all())};
     auto shift = tensors.values<double>("scaler.shift", DType::F64, shape);
     auto scale = tensors.values<double>("scaler.scale", DType::F64, shape);
     if (!std::all_of(scale.begin(), scale.end(), [](double x) { return x > 0.0; })) {

@@ -4,8 +4,7 @@
 #include "base/named.h"
 #include "data/row_order.h"
 #include "kernels/kernels.h"
-#include "model/activation_names.h"
-#include "model/dense.h"
+#include "model/layer_names.h"
 #include "training/trainer.h"
 
 namespace diabolo {
@@ -15,14 +14,6 @@ constexpr Named<kernels::Loss> kLosses[] = {{"mse", kernels::Loss::mse},
                                             {"huber", kernels::Loss::huber},
                                             {"binary_crossentropy", kernels::Loss::binary_crossentropy},
                                             {"gaussian", kernels::Loss::gaussian}};
-
-constexpr Named<kernels::CorruptionKind> kCorruptions[] = {
-    {"gaussian", kernels::CorruptionKind::gaussian},
-    {"masking", kernels::CorruptionKind::masking},
-    {"salt_and_pepper", kernels::CorruptionKind::salt_and_pepper}};
-
-constexpr Named<OutputVariance> kOutputVariances[] = {
-    {"none", OutputVariance::none}, {"fixed", OutputVariance::fixed}, {"learned", OutputVariance::learned}};
 
 constexpr Named<Shuffle> kShuffles[] = {
     {"rows", Shuffle::rows}, {"blocks", Shuffle::blocks}, {"none", Shuffle::none}};

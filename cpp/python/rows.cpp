@@ -18,8 +18,8 @@ namespace diabolo {
 namespace {
 
 ElementType element_type(const py::dtype& type) {
-  const bool native = type.byteorder() == '=' || type.byteorder() == '|' || type.itemsize() == 1;
-  if (native) {
+  // Some libraries make arrays that spell the machine's own byte order out ('<') instead of '='.
+  if (py::cast<bool>(type.attr("isnative"))) {
     const auto size = type.itemsize();
     switch (type.kind()) {
       case 'b': return ElementType::uint8;

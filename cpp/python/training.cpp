@@ -27,7 +27,8 @@ struct PyTrainer {
 TrainingSettings training_settings(const std::string& loss, bool sum_features, Index batch_size,
                                    std::int64_t epochs, double learning_rate, const Schedule& schedule,
                                    const OptimizerSettings& rule, double l1, double l2, double clip_norm,
-                                   const std::string& shuffle, std::uint64_t seed, int threads) {
+                                   const std::string& shuffle, std::uint64_t seed, int threads,
+                                   std::int64_t updates_before) {
   TrainingSettings s;
   s.objective = {value_of(kLosses, loss), sum_features};
   s.batch_size = batch_size;
@@ -37,6 +38,7 @@ TrainingSettings training_settings(const std::string& loss, bool sum_features, I
   s.optimizer.schedule = schedule;
   s.optimizer.l1 = l1;
   s.optimizer.l2 = l2;
+  s.optimizer.updates_before = updates_before;
   s.clip_norm = clip_norm;
   s.shuffle = value_of(kShuffles, shuffle);
   s.seed = seed;
@@ -89,23 +91,28 @@ void from_dict(const Parameters& parameters, const py::dict& arrays, const Impor
   }
 }
 
-void resume(PyTrainer& self, const EpochReport& last, const py::dict& weights,
-            const std::optional<py::dict>& best, const std::vector<py::dict>& moments) {
+void take_moments(PyTrainer& self, const std::vector<py::dict>& moments) {
   Parameters& parameters = self.trainer.resumed_parameters();
   if (static_cast<int>(moments.size()) != parameters.moments()) {
     throw py::value_error("the optimizer keeps another number of moments.");
   }
-  const auto import_weights = [&](int i, const float* values) { parameters.import_values(i, values); };
-  if (best) {
-    from_dict(parameters, *best, import_weights);
-    self.trainer.keep_best();
-  }
-  from_dict(parameters, weights, import_weights);
   for (std::size_t which = 0; which < moments.size(); ++which) {
     from_dict(parameters, moments[which], [&](int i, const float* values) {
       parameters.import_moment(static_cast<int>(which), i, values);
     });
   }
+}
+
+void resume(PyTrainer& self, const EpochReport& last, const py::dict& weights,
+            const std::optional<py::dict>& best, const std::vector<py::dict>& moments) {
+  Parameters& parameters = self.trainer.resumed_parameters();
+  const auto import_weights = [&](int i, const float* values) { parameters.import_values(i, values); };
+  take_moments(self, moments);
+  if (best) {
+    from_dict(parameters, *best, import_weights);
+    self.trainer.keep_best();
+  }
+  from_dict(parameters, weights, import_weights);
   self.trainer.resume_after(last);
 }
 
@@ -146,9 +153,12 @@ void define_training(py::module_& m) {
       .def_static("step",
                   [](std::int64_t epochs, double factor) { return Schedule{Kind::step, epochs, factor}; })
       .def_static("exponential", [](double factor) { return Schedule{Kind::exponential, 1, factor}; })
-      .def_static("cosine", [](std::int64_t warmup_epochs, double final_fraction) {
-        return Schedule{Kind::cosine, warmup_epochs, final_fraction};
-      });
+      .def_static("cosine",
+                  [](std::int64_t warmup_epochs, double final_fraction) {
+                    return Schedule{Kind::cosine, warmup_epochs, final_fraction};
+                  })
+      .def("factor_at", &Schedule::factor_at, py::arg("step"), py::arg("steps_per_epoch"),
+           py::arg("total_epochs"));
 
   py::class_<EpochReport>(m, "EpochReport")
       .def(py::init([](std::int64_t epoch, std::int64_t step, double loss, double reconstruction_loss,
@@ -175,10 +185,11 @@ void define_training(py::module_& m) {
                        const std::optional<PyRows>& validation, const std::string& loss, bool sum_features,
                        Index batch_size, std::int64_t epochs, double learning_rate, const Schedule& schedule,
                        const OptimizerSettings& rule, double l1, double l2, double clip_norm,
-                       const std::string& shuffle, std::uint64_t seed, int threads) {
+                       const std::string& shuffle, std::uint64_t seed, int threads,
+                       std::int64_t updates_before) {
              const auto settings =
                  training_settings(loss, sum_features, batch_size, epochs, learning_rate, schedule, rule, l1,
-                                   l2, clip_norm, shuffle, seed, threads);
+                                   l2, clip_norm, shuffle, seed, threads, updates_before);
              const auto rows = validation ? std::optional(validation->rows) : std::nullopt;
              return std::unique_ptr<PyTrainer>(
                  new PyTrainer{train, validation, Trainer(model, train.rows, rows, settings)});
@@ -186,7 +197,8 @@ void define_training(py::module_& m) {
            py::arg("model"), py::arg("train"), py::arg("validation"), py::kw_only(), py::arg("loss"),
            py::arg("sum_features") = false, py::arg("batch_size"), py::arg("epochs"),
            py::arg("learning_rate"), py::arg("schedule"), py::arg("rule"), py::arg("l1"), py::arg("l2"),
-           py::arg("clip_norm"), py::arg("shuffle"), py::arg("seed"), py::arg("threads"))
+           py::arg("clip_norm"), py::arg("shuffle"), py::arg("seed"), py::arg("threads"),
+           py::arg("updates_before") = 0)
       .def_static(
           "planned_bytes",
           [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,
@@ -218,6 +230,7 @@ void define_training(py::module_& m) {
            [](const PyTrainer& self) { return std::make_shared<Model>(self.trainer.best_model()); })
       .def("moments", &moments_of)
       .def("resume", &resume, py::arg("last"), py::arg("weights"), py::arg("best"), py::arg("moments"))
+      .def("take_moments", &take_moments, py::arg("moments"))
       .def("gradients", &batch_gradients, py::arg("rows"));
 }
 

@@ -37,8 +37,9 @@ StepRules rules_at(const OptimizerSettings& s, std::int64_t step, std::int64_t s
   rule.gain_2 = static_cast<float>(1.0 - s.decay_2);
   rule.epsilon = static_cast<float>(s.epsilon);
   if (s.rule == kernels::Rule::adam) {
-    rule.rate = static_cast<float>(rate / (1.0 - portable_power(s.decay_1, step + 1)));
-    rule.root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - portable_power(s.decay_2, step + 1)));
+    const std::int64_t updates = s.updates_before + step + 1;
+    rule.rate = static_cast<float>(rate / (1.0 - portable_power(s.decay_1, updates)));
+    rule.root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - portable_power(s.decay_2, updates)));
   }
   StepRules rules{rule, rule};
   rules.kernels.keep = static_cast<float>(1.0 - rate * s.weight_decay);

@@ -32,6 +32,7 @@ struct OptimizerSettings {
   double l1 = 0.0;            // penalties, on kernels alone
   double l2 = 0.0;
   Schedule schedule;
+  std::int64_t updates_before = 0;  // of the run that this one continues: Adam's bias correction counts on
 };
 
 /// The rules of step `step` (from 0); `clip` scales gradients stored earlier, whose penalties are in them

@@ -12,6 +12,7 @@ from typing import Any
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
 from diabolo._denoising import DenoisingAutoEncoder
 from diabolo._import_weights import from_keras, from_torch
 from diabolo._outliers import ReconstructionOutlierDetector
@@ -35,12 +36,15 @@ __all__ = [
     "Adam",
     "AdamW",
     "AutoEncoder",
+    "CSVLogger",
+    "Callback",
     "ConstantRate",
     "CosineDecay",
     "DenoisingAutoEncoder",
     "ExponentialDecay",
     "InvalidDataError",
     "InvalidParameterError",
+    "JSONLinesLogger",
     "ModelFileError",
     "NotFittedError",
     "Optimizer",
@@ -50,7 +54,9 @@ __all__ = [
     "Schedule",
     "SparseAutoEncoder",
     "StepDecay",
+    "TensorBoardLogger",
     "TrainingDivergedError",
+    "TrainingState",
     "VariationalAutoEncoder",
     "available_isas",
     "from_keras",

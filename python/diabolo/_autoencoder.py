@@ -71,6 +71,16 @@ class AutoEncoder(NetworkEstimator):
         Epochs to wait for a better validation loss.
     min_delta : float, default 0
         By how much a validation loss must be lower to count as better.
+    warm_start : bool, default False
+        Whether `fit` begins with the weights and the scaling of the last fit instead of new ones. The
+        optimiser begins anew; the architecture must be the same.
+    max_seconds : float > 0 or None, default None
+        Training stops when they are over, also in the middle of an epoch, and keeps the last completed one;
+        the first is always completed.
+    callbacks : sequence of callbacks or None, default None
+        Objects with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)`` and
+        ``on_fit_end(state)``, such as `diabolo.CSVLogger`; `diabolo.TrainingState` is what they get. If one
+        of the first two returns True, training stops after that epoch. They are not saved in files.
     scale : {None, "standard", "minmax"}, default None
         How to scale each feature on the way in: to mean 0 and standard deviation 1, or to [0, 1], by the
         training rows alone. Constant features are only shifted. Reconstructions are scaled back. (Other rows
@@ -102,7 +112,8 @@ class AutoEncoder(NetworkEstimator):
     feature_names_in_ : ndarray of str objects, shape (n_features,)
         Column names; only if X was a frame whose column names are all strings.
     stop_reason_ : str
-        "epochs", "early_stopping", "interrupted" or, from another library, "imported".
+        "epochs", "early_stopping", "max_seconds", "callback" or "interrupted"; "partial_fit" after that; or
+        "imported", from another library.
 
     Notes
     -----

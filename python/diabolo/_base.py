@@ -157,7 +157,10 @@ class Estimator:
 
     @property
     def stop_reason_(self) -> str:
-        """Why the training ended: "epochs" (all were run), "early_stopping", "interrupted" or "imported"."""
+        """Why the training ended: "epochs" (all were run), "early_stopping", "interrupted" (Ctrl-C), ...
+
+        Others are "max_seconds", "callback", "partial_fit" and, from another library, "imported".
+        """
         return self._require_fitted().fitting.stop_reason
 
 

@@ -25,7 +25,16 @@ from diabolo.exceptions import InvalidDataError, InvalidParameterError, ModelFil
 EXTRA_TENSORS = ("moments.", "best.")
 
 # What may differ between the two halves of a run: it changes no number of the result.
-_MAY_DIFFER = ("n_jobs", "verbose", "checkpoint", "checkpoint_every", "random_state")
+_MAY_DIFFER = (
+    "n_jobs",
+    "verbose",
+    "checkpoint",
+    "checkpoint_every",
+    "random_state",
+    "callbacks",
+    "max_seconds",
+    "warm_start",
+)
 
 
 class Origins(NamedTuple):

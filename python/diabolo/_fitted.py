@@ -21,16 +21,33 @@ class Fitting(NamedTuple):
     stop_reason: str
 
 
+class OptimizerState(NamedTuple):
+    """Where an optimiser is: what `partial_fit` goes on from."""
+
+    optimizer: Any
+    moments: tuple[dict[str, Float32Array], ...]  # as many as the optimiser has; none before its first step
+    updates: int
+    passes: int  # over blocks of rows, each of which is shuffled in its own order
+    epochs: int
+
+
 class Fitted:
     """A trained network and the facts of its training. Nothing in it is ever changed."""
 
-    __slots__ = ("architecture", "features", "fitting", "model")
+    __slots__ = ("architecture", "features", "fitting", "model", "optimizer_state")
 
-    def __init__(self, architecture: Architecture, model: Model, fitting: Fitting) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        model: Model,
+        fitting: Fitting,
+        optimizer_state: OptimizerState | None = None,
+    ) -> None:
         self.architecture = architecture
         self.features = architecture.features  # looked at by every prediction
         self.model = model
         self.fitting = fitting
+        self.optimizer_state = optimizer_state
 
     # The model lives in C++; pickle and deepcopy get its numbers, in plain containers that outlive our
     # classes.
@@ -42,6 +59,7 @@ class Fitted:
             self.model.get_weights(),
             self.model.scaler(),
             self.fitting._asdict(),
+            self.optimizer_state,
         )
 
     def with_weights(self, weights: Mapping[str, Float32Array]) -> "Fitted":
@@ -55,6 +73,7 @@ def restored(
     weights: Mapping[str, Float32Array],
     scaler: Scaler | None,
     fitting: dict[str, Any],
+    optimizer_state: OptimizerState | None = None,
 ) -> Fitted:
     """Return what was taken apart for a pickle or a file."""
     # Pickles of version 0.1 have tuples, of dense layers alone.
@@ -64,4 +83,4 @@ def restored(
     model = Model([layer.cheaply_initialized().core() for layer in architecture.layers], code_layers, 0)
     if scaler is not None:
         model.set_scaler(*scaler)
-    return Fitted(architecture, model.with_weights(weights), Fitting(**fitting))
+    return Fitted(architecture, model.with_weights(weights), Fitting(**fitting), optimizer_state)

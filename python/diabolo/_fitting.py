@@ -1,13 +1,15 @@
-"""The run over epochs: validation, early stopping, history, and what remains when it is cut short."""
+"""The run over epochs: validation, callbacks, what stops it, and what remains when it is cut short."""
 
 import math
 import time
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 from diabolo import _core
+from diabolo._callbacks import TrainingState, notify
 from diabolo._checkpoint import RunState
 from diabolo._progress import Progress
+from diabolo._types import Poll
 from diabolo.exceptions import TrainingDivergedError
 
 
@@ -17,6 +19,41 @@ class Outcome(NamedTuple):
     model: _core.Model
     history: dict[str, tuple[float, ...]]
     stop_reason: str
+
+
+class EpochReport(Protocol):
+    """How an epoch went; epochs and steps count from 0."""
+
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def reconstruction_loss(self) -> float: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def measures(self) -> Mapping[str, float]: ...
+
+
+class EpochTrainer(Protocol):
+    """What trains an epoch a call: `_core.Trainer` over one table, `BlockTrainer` over blocks."""
+
+    def measure_names(self) -> list[str]: ...
+    def run_epoch(self, poll: Poll | None) -> EpochReport: ...
+    def validation_losses(self) -> tuple[float, float]: ...
+    def keep_best(self) -> None: ...
+    def best_model(self) -> _core.Model: ...
+    def completed_model(self) -> _core.Model | None: ...
+    def completed_report(self) -> EpochReport | None: ...
+
+
+class _OutOfTime(Exception):
+    """`max_seconds` are over, in the middle of an epoch."""
 
 
 _SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
@@ -31,8 +68,11 @@ def new_trainer(
     threads: int,
     *,
     sum_features: bool = False,
+    learning_rate: float | None = None,
+    schedule: _core.Schedule | None = None,
+    updates_before: int = 0,
 ) -> _core.Trainer:
-    """Return a trainer with these (checked) hyper-parameters."""
+    """Return a trainer with these (checked) hyper-parameters, or with another rate and schedule."""
     p = parameters
     return _core.Trainer(
         model,
@@ -42,8 +82,8 @@ def new_trainer(
         sum_features=sum_features,
         batch_size=min(p.batch_size, rows.count),
         epochs=p.epochs,
-        learning_rate=p.learning_rate,
-        schedule=p.schedule._core_schedule(),
+        learning_rate=p.learning_rate if learning_rate is None else learning_rate,
+        schedule=p.schedule._core_schedule() if schedule is None else schedule,
         rule=p.optimizer._update_rule(),
         l1=p.l1,
         l2=p.l2,
@@ -51,24 +91,36 @@ def new_trainer(
         shuffle=_SHUFFLES[p.shuffle],
         seed=seed,
         threads=threads,
+        updates_before=updates_before,
     )
 
 
 class TrainingRun:
-    """Runs a trainer to the end of its epochs, or until the validation loss has ceased to fall."""
+    """Runs a trainer to the end of its epochs, or until something stops it.
+
+    Parameters
+    ----------
+    estimator
+        What callbacks are shown.
+    fitted : callable
+        Makes what `estimator._fitted` would be of an Outcome, for callbacks that want a snapshot.
+    """
 
     def __init__(
         self,
-        owner: str,
+        estimator: Any,
         parameters: Any,
-        trainer: _core.Trainer,
+        trainer: EpochTrainer,
+        fitted: Callable[[Outcome], Any],
         *,
         validates: bool,
         progress: Progress,
         resumed: RunState | None = None,
         save_checkpoint: Callable[[RunState], None] | None = None,
     ) -> None:
-        self.owner = owner
+        self.owner = type(estimator).__name__
+        self.estimator = estimator
+        self.fitted = fitted
         self.parameters = parameters
         self.trainer = trainer
         self.validates = validates
@@ -85,12 +137,16 @@ class TrainingRun:
             self.history = {name: list(resumed.history[name]) for name in self.history}
             progress.epoch = len(self.history["loss"])
             self.best_loss, self.epochs_since_best = resumed.best_loss, resumed.epochs_since_best
-        self.epoch_started = time.perf_counter()
+        self.started = self.epoch_started = time.perf_counter()
 
     def run(self) -> Outcome:
-        """Train; raise TrainingDivergedError, or whatever a signal handler raises."""
+        """Train; raise TrainingDivergedError, or whatever a signal handler or a callback raises."""
         try:
-            return self._run_epochs()
+            stop_reason = "callback" if self._notify("on_fit_begin", None) else None
+            stop_reason = self._run_epochs(stop_reason)
+            model = self._final_model()
+            self._notify("on_fit_end", stop_reason, model)
+            return Outcome(model, self._history(), stop_reason)
         finally:
             self.progress.close()
 
@@ -106,13 +162,18 @@ class TrainingRun:
             self._record(report, (math.nan, math.nan) if self.validates else None)
         return Outcome(model, self._history(), "interrupted")
 
-    def _run_epochs(self) -> Outcome:
+    def _run_epochs(self, stop_reason: str | None) -> str:
+        """Train until an epoch has brought a reason to stop, or has been the last; return the reason."""
         p = self.parameters
+        poll = self.progress.poll if p.max_seconds is None else self._poll_the_clock
         for _ in range(len(self.history["loss"]), p.epochs):
             if self._has_ceased_to_improve():
                 break
             self.epoch_started = time.perf_counter()
-            report = self.trainer.run_epoch(self.progress.poll)
+            try:
+                report = self.trainer.run_epoch(poll)
+            except _OutOfTime:
+                return "max_seconds"
             if report.outcome != "completed":
                 raise self._diverged(report)
             training_seconds = time.perf_counter() - self.epoch_started
@@ -123,11 +184,14 @@ class TrainingRun:
             if p.early_stopping and val_loss is not None:
                 self._compare_with_best(val_loss, report.epoch)
             self._checkpoint(report)
-        if self._has_ceased_to_improve():
-            return Outcome(self.trainer.best_model(), self._history(), "early_stopping")
-        model = self.trainer.best_model() if p.early_stopping else self.trainer.completed_model()
-        assert model is not None  # an epoch was completed
-        return Outcome(model, self._history(), "epochs")
+            told_to_stop = self._notify("on_epoch_end", None)
+            if self._has_ceased_to_improve():
+                break
+            if told_to_stop or stop_reason is not None:
+                return "callback"
+            if self._out_of_time():
+                return "max_seconds"
+        return "early_stopping" if self._has_ceased_to_improve() else "epochs"
 
     def _compare_with_best(self, val_loss: float, epoch: int) -> None:
         if val_loss < self.best_loss - self.parameters.min_delta or epoch == 0:
@@ -140,15 +204,48 @@ class TrainingRun:
         p = self.parameters
         return bool(p.early_stopping and self.epochs_since_best >= p.patience)
 
-    def _checkpoint(self, report: _core.EpochReport) -> None:
+    def _checkpoint(self, report: EpochReport) -> None:
         p = self.parameters
         if self.save_checkpoint is None:
             return
+        assert isinstance(report, _core.EpochReport)  # blocks have no checkpoints
         done = report.epoch + 1
         if done % p.checkpoint_every == 0 or done == p.epochs or self._has_ceased_to_improve():
             self.save_checkpoint(RunState(self.history, report, self.best_loss, self.epochs_since_best))
 
-    def _validation_losses(self, report: _core.EpochReport) -> tuple[float, float] | None:
+    def _final_model(self) -> _core.Model:
+        best = self.parameters.early_stopping
+        model = self.trainer.best_model() if best else self.trainer.completed_model()
+        assert model is not None  # an epoch was completed
+        return model
+
+    def _out_of_time(self) -> bool:
+        limit = self.parameters.max_seconds
+        return limit is not None and time.perf_counter() - self.started >= limit
+
+    def _poll_the_clock(self, rows: int, loss: float) -> None:
+        # The first epoch is always completed: before, there is no model to keep.
+        if self.history["loss"] and self._out_of_time():
+            raise _OutOfTime
+        if self.progress.poll is not None:
+            self.progress.poll(rows, loss)
+
+    def _notify(self, event: str, stop_reason: str | None, model: _core.Model | None = None) -> bool:
+        callbacks = self.parameters.callbacks
+        if not callbacks:
+            return False
+        history = self._history()
+        state = TrainingState(
+            self.estimator,
+            self.parameters.epochs,
+            history,
+            stop_reason,
+            self.trainer.completed_model if model is None else lambda: model,
+            lambda trained: self.fitted(Outcome(trained, history, stop_reason or "snapshot")),
+        )
+        return notify(callbacks, event, state)
+
+    def _validation_losses(self, report: EpochReport) -> tuple[float, float] | None:
         if not self.validates:
             return None
         losses = self.trainer.validation_losses()
@@ -156,7 +253,7 @@ class TrainingRun:
             raise self._error("the validation loss is not finite", report.epoch, None)
         return losses
 
-    def _record(self, report: _core.EpochReport, validation: tuple[float, float] | None) -> None:
+    def _record(self, report: EpochReport, validation: tuple[float, float] | None) -> None:
         history = self.history
         history["loss"].append(report.loss)
         history["reconstruction_loss"].append(report.reconstruction_loss)
@@ -171,7 +268,7 @@ class TrainingRun:
     def _history(self) -> dict[str, tuple[float, ...]]:
         return {name: tuple(values) for name, values in self.history.items()}
 
-    def _diverged(self, report: _core.EpochReport) -> TrainingDivergedError:
+    def _diverged(self, report: EpochReport) -> TrainingDivergedError:
         what = {"loss_not_finite": "the loss is not finite", "weight_not_finite": "a weight is not finite"}
         return self._error(what[report.outcome], report.epoch, report.step)
 

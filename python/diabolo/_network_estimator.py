@@ -4,32 +4,32 @@ A kind adds its hyper-parameters and their rules, and what it hands to the core 
 the end of the class. The training itself is the core's.
 """
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from diabolo import _core
-from diabolo._architecture import Architecture, dense_architecture
 from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
-from diabolo._fitting import Outcome, TrainingRun, new_trainer
+from diabolo._fitting import Outcome, new_trainer
+from diabolo._incremental import TrainingEstimator
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
-from diabolo._parameters import METRICS, RULES, check_combinations, check_validation, checked_parameters
+from diabolo._parameters import METRICS, RULES, check_validation
 from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
+from diabolo._plots import Plots
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
-from diabolo._running_fits import fair_share, one_at_a_time
+from diabolo._running_fits import one_at_a_time, thread_count, training_threads
 from diabolo._scaling import fit_scaler
 from diabolo._scikit_learn import FrameOutput, HtmlRepr
 from diabolo._types import Float32Array, Float64Array
-from diabolo._validation import Choice, Rule, broken, checked
+from diabolo._validation import Choice, broken, checked
 from diabolo._weights import checked_weights
 from diabolo.exceptions import InvalidDataError
 from diabolo.optimizers import Optimizer
@@ -41,7 +41,7 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 # The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
 # one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
+class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     n_components: int = field(default=32, kw_only=False)
@@ -62,6 +62,9 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     early_stopping: bool = False
     patience: int = 10
     min_delta: float = 0.0
+    warm_start: bool = False
+    max_seconds: float | None = None
+    callbacks: Sequence[Any] | None = None
     scale: Literal["standard", "minmax"] | None = None
     # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
@@ -69,12 +72,6 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
     verbose: int = 0
     checkpoint: "str | os.PathLike[str] | None" = None
     checkpoint_every: int = 1
-
-    # ---- What a kind says of itself ----
-
-    # The rules of its own hyper-parameters, and whether its loss is a sum over features, not their mean.
-    _own_rules: ClassVar[Mapping[str, Rule]] = {}
-    _sums_features: ClassVar[bool] = False
 
     # ---- Training ----
 
@@ -131,14 +128,12 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         After any other error the estimator is as it was before.
         """
         owner = type(self).__name__
-        p = checked_parameters(owner, self.get_params(), {**RULES, **self._own_rules})
-        self._complete(owner, p)
-        check_combinations(owner, p)
+        p = self._checked_parameters()
         check_validation(owner, p, X_val is not None)
         resumed = None if resume_from is None else read_checkpoint(resume_from)
         if p.checkpoint is not None:
             check_class(self)
-        threads = _training_threads(p.n_jobs)
+        threads = training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
         plan = self._architecture(table.rows.features, p)
         if resumed is not None:
@@ -154,10 +149,8 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
         if validation_table is not None:
             validation_rows = validation_table.rows
-        scaler = fit_scaler(p.scale, rows, threads)
-        model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
-        if scaler is not None:
-            model.set_scaler(*scaler)
+        before = self._fitted if p.warm_start and resumed is None else None
+        model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         trainer = new_trainer(
             p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features
         )
@@ -176,25 +169,17 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         if resumed is not None or p.checkpoint is not None:
             origins = origins_of(seed, rows, validation_rows, threads)
         if resumed is not None:
-            resumed.check_data(owner, origins, scaler)
+            resumed.check_data(owner, origins, model.scaler())
             resumed.resume(trainer, needs_best=p.early_stopping)
-        run = TrainingRun(
-            owner,
+        self._train(
             p,
             trainer,
+            fitted,
+            progress_for(p.verbose, p.epochs, rows.count),
             validates=validation_rows is not None,
-            progress=progress_for(p.verbose, p.epochs, rows.count),
             resumed=None if resumed is None else resumed.state,
             save_checkpoint=None if p.checkpoint is None else save_checkpoint,
         )
-
-        try:
-            self._fitted = fitted(run.run())
-        except KeyboardInterrupt:
-            outcome = run.interrupted()
-            if outcome is not None:
-                self._fitted = fitted(outcome)
-            raise
         self._look_at(owner, p, self.history_)
         return self
 
@@ -405,36 +390,6 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         """
         save_estimator(self, path)
 
-    # ---- What differs between the kinds ----
-
-    @classmethod
-    def _complete(cls, owner: str, parameters: Any) -> None:
-        """Check what a kind's own (checked) hyper-parameters demand of each other.
-
-        Adds those that the kind does not leave to its user but the network needs.
-        """
-
-    @classmethod
-    def _architecture(cls, features: int, parameters: Any) -> Architecture:
-        """Return the network of these (checked) hyper-parameters."""
-        return dense_architecture(features, parameters)
-
-    @classmethod
-    def _why_unit_interval(cls, parameters: Any) -> str | None:
-        """Return why the raw values of training rows must lie in [0, 1]; None if they need not."""
-        return cls._loss_wants_unit_interval(parameters.loss, parameters.scale)
-
-    @classmethod
-    def _loss_wants_unit_interval(cls, loss: str, scale: str | None) -> str | None:
-        """Return the same of all rows whose loss is computed."""
-        if loss != "binary_crossentropy" or scale is not None:
-            return None
-        return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"
-
-    @classmethod
-    def _look_at(cls, owner: str, parameters: Any, history: Mapping[str, Sequence[float]]) -> None:
-        """Warn of what a finished fit's history shows to have gone wrong."""
-
     # ---- Shared steps ----
 
     def _threads(self) -> int:
@@ -442,7 +397,7 @@ class NetworkEstimator(FrameOutput, HtmlRepr, Exportable):
         jobs = self.n_jobs
         if type(jobs) is not int or jobs < 1:
             jobs = checked(type(self).__name__, "n_jobs", RULES["n_jobs"], jobs)
-        return 0 if jobs is None else min(jobs, _most_threads())
+        return 0 if jobs is None else thread_count(jobs)
 
     def _row_errors(self, table: Table, loss: str) -> Float32Array:
         """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
@@ -466,21 +421,3 @@ def checked_values(result: _Array | None, table: Table, unit_interval: str | Non
         return result
     check_values(table, unit_interval=unit_interval, threads=_core.usable_threads())
     raise InvalidDataError(f"{table.owner}: {table.name} must not change while it is read. It did.")
-
-
-def _thread_count(jobs: int | None) -> int:
-    """Return the number of threads for a (checked) `n_jobs`."""
-    if jobs is None:
-        return _core.usable_threads()
-    return min(jobs, _most_threads())
-
-
-@functools.cache
-def _most_threads() -> int:
-    """Return a bound, for a slip such as n_jobs=10**6 must not end the process for want of threads."""
-    return 4 * (os.cpu_count() or 1) + 16
-
-
-def _training_threads(jobs: int | None) -> int:
-    """Return the same for a fit, which is long enough to leave other fits their part of the processors."""
-    return _thread_count(jobs) if jobs is not None else fair_share(_thread_count(jobs))

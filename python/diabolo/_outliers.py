@@ -94,11 +94,11 @@ def default_autoencoder(features: int, random_state: int | None = None) -> AutoE
     no harder than the others; bounded activations, so that rows far away from all others are not followed.
     """
     return AutoEncoder(
-        n_components=min(4, features),
-        hidden_layer_sizes=(128, 64),
+        n_components=min(3, features),
+        hidden_layer_sizes=(64, 32),
         activation="tanh",
         loss="mae",
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         scale="standard",
         epochs=30,
         batch_size=64,

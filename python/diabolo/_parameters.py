@@ -7,6 +7,7 @@ from typing import Any
 
 from diabolo import optimizers, schedules
 from diabolo._architecture import decoder_layer_sizes, output_activation
+from diabolo._callbacks import Callbacks
 from diabolo._layers import ACTIVATIONS, INITIALIZERS
 from diabolo._random import RandomState
 from diabolo._validation import (
@@ -65,6 +66,9 @@ RULES: dict[str, Rule] = {
     "early_stopping": Flag(),
     "patience": Integer(1),
     "min_delta": Real(0.0),
+    "warm_start": Flag(),
+    "max_seconds": OrNone(Real(0.0, above_low=True, infinite=True)),
+    "callbacks": Callbacks(),
     "scale": OrNone(Choice(("standard", "minmax"))),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),

@@ -40,6 +40,7 @@ _SHIFT, _SCALE = "scaler.shift", "scaler.scale"
 _OBJECTS: dict[str, Callable[..., Any]] = {
     cls.__name__: cls for cls in (*optimizers.BY_NAME.values(), *schedules.BY_NAME.values())
 }
+_NOT_SAVED = ("callbacks",)  # programs, not numbers
 Tensors = Mapping[str, AnyArray]
 _T = TypeVar("_T")
 
@@ -263,7 +264,7 @@ def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:
 
 def encoded_estimator(estimator: Estimator) -> dict[str, Any]:
     """Return class and hyper-parameters as JSON has them; what was fitted is not part of it."""
-    parameters = estimator.get_params(deep=False)
+    parameters = {name: v for name, v in estimator.get_params(deep=False).items() if name not in _NOT_SAVED}
     fields = {name: _encoded(name, value) for name, value in parameters.items()}
     return {"class": type(estimator).__name__, "fields": fields}
 

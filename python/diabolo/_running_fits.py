@@ -1,4 +1,4 @@
-"""Which estimators are being fitted in this process: no two threads fit one, and fits share the processors.
+"""How many threads a call takes, and which estimators are being fitted: no two threads fit one of them.
 
 The record stands here and not in the estimators: they can be pickled and copied at any time, also by a
 callback in the middle of a fit.
@@ -9,6 +9,8 @@ import os
 import threading
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
+
+from diabolo import _core
 
 _lock = threading.Lock()
 _running: set[int] = set()  # ids: an estimator lives at least as long as its fit
@@ -42,6 +44,24 @@ def one_at_a_time(fit: Callable[Concatenate[Owner, P], T]) -> Callable[Concatena
                 _running.discard(id(self))
 
     return fit_alone
+
+
+def thread_count(jobs: int | None) -> int:
+    """Return the number of threads for a (checked) `n_jobs`."""
+    if jobs is None:
+        return _core.usable_threads()
+    return min(jobs, _most_threads())
+
+
+@functools.cache
+def _most_threads() -> int:
+    """Return a bound, for a slip such as n_jobs=10**6 must not end the process for want of threads."""
+    return 4 * (os.cpu_count() or 1) + 16
+
+
+def training_threads(jobs: int | None) -> int:
+    """Return the same for a fit, which is long enough to leave other fits their part of the processors."""
+    return thread_count(jobs) if jobs is not None else fair_share(thread_count(jobs))
 
 
 def fair_share(threads: int) -> int:

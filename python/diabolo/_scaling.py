@@ -1,9 +1,14 @@
 """Shift and scale of each feature, from the training rows; applying them is the core's."""
 
+import math
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from diabolo._core import Rows
 from diabolo._fitted import Scaler
+from diabolo._types import Float64Array
 
 
 def fit_scaler(scale: str | None, rows: Rows, threads: int) -> Scaler | None:
@@ -11,13 +16,49 @@ def fit_scaler(scale: str | None, rows: Rows, threads: int) -> Scaler | None:
     if scale is None:
         return None
     if scale == "minmax":
-        low, high = rows.column_ranges(threads)
-        extent = high - low
-        return low, np.where(extent > 0, extent, 1.0)
-    mean, deviation = rows.column_moments(threads)
+        return _minmax(*rows.column_ranges(threads))
+    return _standard(*rows.column_moments(threads), rows.count)
+
+
+def fit_scaler_of_blocks(scale: str | None, blocks: Iterable[Rows], threads: int) -> Scaler | None:
+    """Return the same for rows that come in blocks.
+
+    References
+    ----------
+    T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing
+    sample variances", 1979: how the moments of blocks are joined.
+    """
+    if scale is None:
+        return None
+    if scale == "minmax":
+        low: Any = math.inf
+        high: Any = -math.inf
+        for rows in blocks:
+            block_low, block_high = rows.column_ranges(threads)
+            low, high = np.minimum(low, block_low), np.maximum(high, block_high)
+        return _minmax(low, high)
+    count = 0
+    mean: Any = 0.0
+    squares: Any = 0.0
+    for rows in blocks:
+        block_mean, deviation = rows.column_moments(threads)
+        share = rows.count / (count + rows.count)
+        difference = block_mean - mean
+        squares = squares + deviation**2 * rows.count + difference**2 * (count * share)
+        mean = mean + difference * share
+        count += rows.count
+    return _standard(mean, np.sqrt(squares / count), count)
+
+
+def _minmax(low: Float64Array, high: Float64Array) -> Scaler:
+    extent = high - low
+    return low, np.where(extent > 0, extent, 1.0)
+
+
+def _standard(mean: Float64Array, deviation: Float64Array, count: int) -> Scaler:
     # A constant column's computed deviation may be a rounding error of the mean instead of 0; dividing by it
     # would blow up noise. (The bound is the one scikit-learn uses.)
-    epsilon = np.finfo(np.float64).eps * rows.count
+    epsilon = np.finfo(np.float64).eps * count
     variance = deviation**2
     is_constant = variance <= epsilon * variance + (epsilon * mean) ** 2
     return mean, np.where(is_constant, 1.0, deviation)

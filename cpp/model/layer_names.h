@@ -1,8 +1,9 @@
-// Names of activations, as files and Python write them.
+// Names of what layers may be asked for, as files and Python write them.
 #pragma once
 
 #include "base/named.h"
 #include "kernels/kernels.h"
+#include "model/dense.h"
 
 namespace diabolo {
 
@@ -16,5 +17,13 @@ constexpr Named<kernels::Activation> kActivations[] = {{"identity", kernels::Act
                                                        {"gelu", kernels::Activation::gelu},
                                                        {"silu", kernels::Activation::silu},
                                                        {"softplus", kernels::Activation::softplus}};
+
+constexpr Named<kernels::CorruptionKind> kCorruptions[] = {
+    {"gaussian", kernels::CorruptionKind::gaussian},
+    {"masking", kernels::CorruptionKind::masking},
+    {"salt_and_pepper", kernels::CorruptionKind::salt_and_pepper}};
+
+constexpr Named<OutputVariance> kOutputVariances[] = {
+    {"none", OutputVariance::none}, {"fixed", OutputVariance::fixed}, {"learned", OutputVariance::learned}};
 
 }  // namespace diabolo
