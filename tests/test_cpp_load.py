@@ -44,7 +44,7 @@ def test_same_bits(variant: str, tmp_path: Path) -> None:
         SparseAutoEncoder(sparsity="kl"),
         SparseAutoEncoder(sparsity="top_k", k=2),
         VariationalAutoEncoder(),
-        VariationalAutoEncoder(likelihood="gaussian", variance="learned"),
+        VariationalAutoEncoder(likelihood="bernoulli"),
     ],
     ids=repr,
 )

@@ -5,20 +5,16 @@
 AutoEncoder(n_components=16, loss='mae')
 """
 
+import importlib
 import os
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 # First of all, before NumPy: on a CPU that is too old its ImportError says so, where NumPy's own might crash.
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
-from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
-from diabolo._denoising import DenoisingAutoEncoder
-from diabolo._import_weights import from_keras, from_torch
-from diabolo._outliers import ReconstructionOutlierDetector
 from diabolo._persistence import load_estimator
-from diabolo._sparse import SparseAutoEncoder
-from diabolo._variational import VariationalAutoEncoder
 from diabolo._versions import show_versions
 from diabolo.exceptions import (
     InvalidDataError,
@@ -30,6 +26,14 @@ from diabolo.exceptions import (
 )
 from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from diabolo.schedules import ConstantRate, CosineDecay, ExponentialDecay, Schedule, StepDecay
+
+if TYPE_CHECKING:
+    from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
+    from diabolo._denoising import DenoisingAutoEncoder
+    from diabolo._import_weights import from_keras, from_torch
+    from diabolo._outliers import ReconstructionOutlierDetector
+    from diabolo._sparse import SparseAutoEncoder
+    from diabolo._variational import VariationalAutoEncoder
 
 __all__ = [
     "SGD",
@@ -67,16 +71,57 @@ __all__ = [
 
 __version__ = _core.__version__
 
-_ESTIMATORS: dict[str, type[Estimator]] = {
-    cls.__name__: cls
-    for cls in (
-        AutoEncoder,
-        DenoisingAutoEncoder,
-        ReconstructionOutlierDetector,
-        SparseAutoEncoder,
-        VariationalAutoEncoder,
-    )
+# Loaded at their first mention, so that importing diabolo stays a matter of milliseconds: the module of each.
+_ON_DEMAND = {
+    "CSVLogger": "_callbacks",
+    "Callback": "_callbacks",
+    "DenoisingAutoEncoder": "_denoising",
+    "JSONLinesLogger": "_callbacks",
+    "ReconstructionOutlierDetector": "_outliers",
+    "SparseAutoEncoder": "_sparse",
+    "TensorBoardLogger": "_callbacks",
+    "TrainingState": "_callbacks",
+    "VariationalAutoEncoder": "_variational",
+    "from_keras": "_import_weights",
+    "from_torch": "_import_weights",
 }
+
+
+def __getattr__(name: str) -> Any:
+    module = _ON_DEMAND.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})
+
+
+class _Estimators(Mapping[str, type[Estimator]]):
+    """The classes that files may hold, by name; each is loaded when a file holds it."""
+
+    _names = (
+        "AutoEncoder",
+        "DenoisingAutoEncoder",
+        "ReconstructionOutlierDetector",
+        "SparseAutoEncoder",
+        "VariationalAutoEncoder",
+    )
+
+    def __getitem__(self, name: str) -> type[Estimator]:
+        if name not in self._names:
+            raise KeyError(name)
+        found: type[Estimator] = globals().get(name) or __getattr__(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -98,7 +143,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     OSError
         What the operating system says of the file.
     """
-    return load_estimator(path, _ESTIMATORS)
+    return load_estimator(path, _Estimators())
 
 
 def available_isas() -> list[str]:

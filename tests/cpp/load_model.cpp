@@ -36,7 +36,7 @@ int run(const char* path) {
   constexpr auto completed = diabolo::PassOutcome::completed;
   if (inference.encode(rows, {codes.data(), count, components, components}) != completed ||
       inference.reconstruct(rows, {restored.data(), count, features, features}) != completed ||
-      inference.row_errors(rows, diabolo::kernels::Loss::mse, errors.data()) != completed) {
+      inference.row_errors(rows, {diabolo::kernels::Loss::mse}, errors.data()) != completed) {
     return 1;
   }
   write(codes);
