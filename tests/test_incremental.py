@@ -14,7 +14,15 @@ import pytest
 import diabolo
 import reference
 from core_helpers import ISAS, Architecture, completed_weights, data, digest, trainer
-from diabolo import AutoEncoder, InvalidDataError, InvalidParameterError, _core
+from diabolo import (
+    AutoEncoder,
+    DenoisingAutoEncoder,
+    InvalidDataError,
+    InvalidParameterError,
+    SparseAutoEncoder,
+    VariationalAutoEncoder,
+    _core,
+)
 from diabolo._core import Rows
 from diabolo._scaling import fit_scaler, fit_scaler_of_blocks
 from estimator_helpers import estimator
@@ -94,7 +102,7 @@ def test_partial_fit_against_the_reference() -> None:
     blocks = [data(rows, 4, seed) for rows, seed in ((50, 0), (16, 1), (33, 2))]
     ae = AutoEncoder(2, activation="tanh", batch_size=16, shuffle=False, random_state=0, learning_rate=0.01)
     start = AutoEncoder(2, activation="tanh", epochs=1, random_state=0).fit(blocks[0])  # for its layers
-    model = _core.Model(start._require_fitted().architecture.dense_layers(), 1, 0)
+    model = _core.Model(start._require_fitted().architecture.core_layers(), 1, 0)
     layers = [
         reference.Layer("encoder.0", "identity"),
         reference.Layer("decoder.0", "identity"),
@@ -110,6 +118,43 @@ def test_partial_fit_against_the_reference() -> None:
     np.testing.assert_allclose(ae.history_["loss"][0], np.average(losses[:4], weights=rows[:4]), rtol=1e-5)
     assert ae.n_iter_ == 3
     assert ae.stop_reason_ == "partial_fit"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        DenoisingAutoEncoder(2),
+        SparseAutoEncoder(2, sparsity="l1"),
+        SparseAutoEncoder(2, sparsity="kl", sparsity_decay=0.0),
+        SparseAutoEncoder(3, sparsity="top_k", k=2),
+        VariationalAutoEncoder(2),
+    ],
+    ids=repr,
+)
+def test_every_kind_goes_on(kind: AutoEncoder, X: Any) -> None:
+    kind.set_params(random_state=0, scale="minmax", epochs=1, batch_size=16)
+    first = copy.deepcopy(kind).fit(X)
+    ae = kind.partial_fit(X)
+    assert bits(ae) == bits(first)
+    assert ae.history_["reconstruction_loss"] == first.history_["reconstruction_loss"]
+    losses = [float(ae.partial_fit(X).history_["loss"][-1]) for _ in range(20)]
+    assert losses[-1] < losses[0]
+    for blocks in ([X], [X[:40], X[40:]]):
+        assert np.isfinite(kind.fit_blocks(blocks).history_["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (VariationalAutoEncoder(2, kl_warmup_epochs=1), "kl_warmup_epochs"),
+        (SparseAutoEncoder(2, sparsity="kl"), "sparsity_decay"),
+    ],
+)
+def test_what_would_begin_again_with_every_block(kind: AutoEncoder, name: str, X: Any) -> None:
+    for fit, data_of in ((kind.partial_fit, X), (kind.fit_blocks, [X])):
+        with pytest.raises(InvalidParameterError, match=f"{name} must be 0 for {fit.__name__}"):
+            fit(data_of)
+    assert not kind.__sklearn_is_fitted__()
 
 
 def test_the_first_partial_fit_is_a_fit_of_one_epoch(X: Any) -> None:

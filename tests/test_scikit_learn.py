@@ -25,9 +25,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from diabolo import (
     AutoEncoder,
+    DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
     ReconstructionOutlierDetector,
+    SparseAutoEncoder,
+    VariationalAutoEncoder,
     _running_fits,
 )
 from estimator_helpers import estimator
@@ -35,6 +38,9 @@ from estimator_helpers import estimator
 # Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests.
 ESTIMATORS = [
     AutoEncoder(2, epochs=2, random_state=0),
+    DenoisingAutoEncoder(2, epochs=2, random_state=0),
+    SparseAutoEncoder(2, epochs=2, random_state=0),
+    VariationalAutoEncoder(2, epochs=2, random_state=0),
     ReconstructionOutlierDetector(AutoEncoder(2, epochs=2, random_state=0)),
 ]
 
@@ -228,9 +234,9 @@ def test_fits_in_threads_share_the_processors(X: Any, monkeypatch: Any) -> None:
     chosen: list[int] = []
     original = _network_estimator.new_trainer
 
-    def spy(p: Any, model: Any, rows: Any, validation: Any, seed: int, threads: int) -> Any:
+    def spy(p: Any, model: Any, rows: Any, validation: Any, seed: int, threads: int, **options: Any) -> Any:
         chosen.append(threads)
-        return original(p, model, rows, validation, seed, threads)
+        return original(p, model, rows, validation, seed, threads, **options)
 
     monkeypatch.setattr(_network_estimator, "new_trainer", spy)
     monkeypatch.setattr(_running_fits, "fair_share", waiting_for(together, _running_fits.fair_share))
@@ -274,10 +280,10 @@ def test_two_threads_cannot_fit_one_estimator(X: Any, monkeypatch: Any) -> None:
     entered, leave = threading.Event(), threading.Event()
     original = _network_estimator.new_trainer
 
-    def slow(*arguments: Any) -> Any:
+    def slow(*arguments: Any, **options: Any) -> Any:
         entered.set()
         assert leave.wait(30)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(_network_estimator, "new_trainer", slow)
     ae = estimator()

@@ -127,7 +127,7 @@ class BlockEpoch(NamedTuple):
 
     @property
     def measures(self) -> dict[str, float]:
-        """Nothing: what layers report of themselves belongs to layers that blocks do not train."""
+        """Nothing: what layers report of themselves (active units, ...) is kept by `fit` alone."""
         return {}
 
 
@@ -146,6 +146,8 @@ class BlockTrainer:
         seed: int,
         threads: int,
         state: OptimizerState | None,
+        *,
+        sum_features: bool,
     ) -> None:
         p = self.parameters = parameters
         if state is None:
@@ -157,6 +159,7 @@ class BlockTrainer:
         self.validation_rows = validation_rows
         self.seed = seed
         self.threads = threads
+        self.sum_features = sum_features
         self.state = state
         self.rows = 0  # of the last epoch
         self._last: _core.Trainer | None = None
@@ -201,6 +204,7 @@ class BlockTrainer:
             self.validation_rows,
             (self.seed + state.passes * _SEED_STEP) % 2**64,
             self.threads,
+            sum_features=self.sum_features,
             learning_rate=rate,
             schedule=_core.Schedule.constant(),
             updates_before=state.updates,

@@ -12,7 +12,7 @@ from diabolo._fitted import Fitted, Fitting, Scaler
 from diabolo._fitting import EpochTrainer, Outcome, TrainingRun
 from diabolo._inputs import as_table, check_features, check_values
 from diabolo._kind import Kind
-from diabolo._layers import DenseLayer, Layer, label
+from diabolo._layers import ActivityPenaltyLayer, DenseLayer, GaussianCodeLayer, Layer, label
 from diabolo._memory import check_memory
 from diabolo._parameters import check_validation
 from diabolo._progress import Lines, Progress
@@ -78,12 +78,12 @@ class TrainingEstimator(Kind):
         )
         rows = blocks.peek().rows
         plan = self._architecture(rows.features, p)
-        _check_layers(owner, "partial_fit", plan)
+        _check_goes_on(owner, "partial_fit", plan)
         check_memory(owner, p, plan, rows.count, threads)
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         state = None if before is None else before.optimizer_state
-        trainer = BlockTrainer(p, model, blocks, None, seed, threads, state)
+        trainer = BlockTrainer(p, model, blocks, None, seed, threads, state, sum_features=self._sums_features)
 
         def fitted(outcome: Outcome) -> Fitted:
             history = outcome.history if before is None else _joined(before.fitting.history, outcome.history)
@@ -154,7 +154,7 @@ class TrainingEstimator(Kind):
         validation = None if X_val is None else as_table(X_val, owner, "X_val")
         first = source.peek().rows
         plan = self._architecture(first.features, p)
-        _check_layers(owner, "fit_blocks", plan)
+        _check_goes_on(owner, "fit_blocks", plan)
         if validation is not None:
             check_features(validation, plan.features, source.feature_names)
             check_values(validation, unit_interval=values, threads=threads)
@@ -166,7 +166,9 @@ class TrainingEstimator(Kind):
 
         model = self._first_model(p, plan, before, scaler, seed, threads)
         validation_rows = None if validation is None else validation.rows
-        trainer = BlockTrainer(p, model, source, validation_rows, seed, threads, None)
+        trainer = BlockTrainer(
+            p, model, source, validation_rows, seed, threads, None, sum_features=self._sums_features
+        )
         progress = _BlockLines(p.epochs, p.verbose, trainer) if p.verbose else Progress()
 
         def fitted(outcome: Outcome) -> Fitted:
@@ -245,12 +247,13 @@ class _BlockLines(Lines):
         super().epoch_done(loss, val_loss, seconds)
 
 
-def _check_layers(owner: str, method: str, plan: Architecture) -> None:
-    """Refuse layers whose noise or running averages would begin again with every block."""
+def _check_goes_on(owner: str, method: str, plan: Architecture) -> None:
+    """Refuse layers that would begin again with every block: a warm-up, a running mean."""
     for layer in plan.layers:
-        if not isinstance(layer, DenseLayer):
-            kind = label(layer)
-            raise TypeError(f"{owner}: {method} trains networks of dense layers alone. Got one of {kind!r}.")
+        if isinstance(layer, GaussianCodeLayer) and layer.warmup_epochs > 0:
+            raise broken(owner, "kl_warmup_epochs", f"0 for {method}", layer.warmup_epochs)
+        if isinstance(layer, ActivityPenaltyLayer) and layer.kl > 0 and layer.decay > 0:
+            raise broken(owner, "sparsity_decay", f"0 for {method} when sparsity='kl'", layer.decay)
 
 
 def _check_same_network(owner: str, p: Any, plan: Architecture, before: Fitted) -> None:
