@@ -126,7 +126,7 @@ def test_every_hyper_parameter_is_an_option_with_a_description(capsys: Any) -> N
     text = " ".join(capsys.readouterr().out.split())
     for kind in KINDS.values():
         for name in kind._defaults():
-            if name != "verbose":
+            if name not in ("verbose", "callbacks", "warm_start"):
                 option = re.search(
                     rf"--{name.replace('_', '-')} VALUE(.*?)\(default", text.partition("hyper-")[2]
                 )
@@ -470,3 +470,21 @@ def test_detectors(X: Any, capsys: Any) -> None:
         assert main(arguments) == 2
         assert "d: it holds a ReconstructionOutlierDetector: `score` is for it" in capsys.readouterr().err
     assert main(["score", "d", "x.npy", "--per-feature"]) == 2
+
+
+def test_sampling(X: Any, capsys: Any) -> None:
+    """The other kinds are a word away; a variational one draws rows."""
+    write("x.csv", X)
+    assert main(["fit", "x.csv", "-o", "vae", "--model", "variational", *FAST]) == 0
+    assert main(["sample", "vae", "-n", "7", "-o", "new.npy", "--seed", "3"]) == 0
+    drawn = np.load("new.npy")
+    assert drawn.shape == (7, X.shape[1])
+    np.testing.assert_array_equal(drawn, diabolo.load("vae").sample(7, random_state=3))
+    for kind in ("denoising", "sparse"):
+        assert main(["fit", "x.csv", "-o", kind, "--model", kind, *FAST]) == 0
+        assert main(["transform", kind, "x.csv", "-o", "codes.npy"]) == 0
+    capsys.readouterr()
+    assert main(["sample", "sparse"]) == 2
+    assert "only a variational model draws rows" in capsys.readouterr().err
+    assert main(["fit", "x.csv", "-o", "no", "--model", "sparse", "--likelihood", "bernoulli", *FAST]) == 2
+    assert "--likelihood is no hyper-parameter of --model sparse" in capsys.readouterr().err

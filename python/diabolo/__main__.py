@@ -18,6 +18,7 @@ from diabolo import (
     _cli_export,
     _cli_fit,
     _cli_info,
+    _cli_sample,
     _demo,
 )
 from diabolo._cli_errors import CommandError
@@ -44,6 +45,7 @@ _COMMANDS: dict[str, Command] = {
     "transform": _cli_apply.TRANSFORM,
     "reconstruct": _cli_apply.RECONSTRUCT,
     "score": _cli_apply.SCORE,
+    "sample": _cli_sample,
     "info": _cli_info,
     "export": _cli_export,
     "bench": _cli_bench,

@@ -60,18 +60,19 @@ def _codes(estimator: NetworkEstimator, rows: object, _: argparse.Namespace) -> 
 
 
 def _reconstructions(estimator: NetworkEstimator, rows: object, _: argparse.Namespace) -> Columns:
-    return estimator.reconstruct(rows), _feature_names(estimator)
+    return estimator.reconstruct(rows), feature_names(estimator)
 
 
 def _scores(estimator: Any, rows: object, arguments: argparse.Namespace) -> Columns:
     if arguments.per_feature:
         if not isinstance(estimator, NetworkEstimator):
             raise CommandError(f"--per-feature means nothing for a {type(estimator).__name__}")
-        return estimator.reconstruction_error(rows, per_feature=True), _feature_names(estimator)
+        return estimator.reconstruction_error(rows, per_feature=True), feature_names(estimator)
     return np.asarray(estimator.score_samples(rows))[:, None], ["score"]
 
 
-def _feature_names(estimator: Estimator) -> Sequence[str]:
+def feature_names(estimator: Estimator) -> Sequence[str]:
+    """Return the names of the columns that were fitted, or some."""
     names = estimator._require_fitted().fitting.feature_names
     return names or [f"x{number}" for number in range(estimator.n_features_in_)]
 

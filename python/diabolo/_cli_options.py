@@ -9,7 +9,14 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from diabolo import AutoEncoder, optimizers, schedules
+from diabolo import (
+    AutoEncoder,
+    DenoisingAutoEncoder,
+    SparseAutoEncoder,
+    VariationalAutoEncoder,
+    optimizers,
+    schedules,
+)
 from diabolo._cli_errors import CommandError
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._parameters import RULES
@@ -18,10 +25,13 @@ from diabolo._validation import OrNone, Rule, Widths
 # What --model offers. Another kind is another line; its hyper-parameters become options by themselves.
 KINDS: dict[str, type[NetworkEstimator]] = {
     "autoencoder": AutoEncoder,
+    "denoising": DenoisingAutoEncoder,
+    "sparse": SparseAutoEncoder,
+    "variational": VariationalAutoEncoder,
 }
 
-# Set by an option of another meaning.
-_NOT_OPTIONS = ("verbose",)
+# Set by an option of another meaning, or of none in a process that fits once.
+_NOT_OPTIONS = ("verbose", "callbacks", "warm_start")
 
 _OBJECTS: dict[str, Callable[..., Any]] = {
     cls.__name__: cls for cls in (*optimizers.BY_NAME.values(), *schedules.BY_NAME.values())
