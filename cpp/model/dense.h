@@ -18,8 +18,15 @@ struct DenseSpec {
   std::string initializer = "glorot_uniform";
   std::string tied_to = "";  // another layer, whose kernel, transposed, is this one's; empty: none
   OutputVariance variance = OutputVariance::none;
-  double initial_variance = 1.0;  // if there is one
+  double initial_variance = 1.0;                            // if there is one
+  kernels::Products products = kernels::Products::float32;  // at least so precise, see usable_products
 };
+
+/// The form of products that a layer asking for `wanted` gets: the wanted one where the machine computes it
+/// faster than float32, else float32; always the wanted one if the environment variable
+/// DIABOLO_FORCE_MATMUL_PRECISION is 1.
+[[nodiscard]] kernels::Products usable_products(const kernels::KernelTable& table, kernels::Products wanted,
+                                                Index inputs, Index outputs);
 
 class Dense final : public Layer {
  public:
@@ -34,10 +41,12 @@ class Dense final : public Layer {
                const kernels::LossEpilogue* loss) const override;
   [[nodiscard]] kernels::ActivationGradient activation_gradient(const Parameters& parameters,
                                                                 const LayerBuffers& buffers) const override;
+  void receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
   [[nodiscard]] double forward_cost() const override;
+  [[nodiscard]] kernels::Products products() const { return products_; }
 
  private:
   [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
@@ -46,6 +55,8 @@ class Dense final : public Layer {
   const Index inputs_;
   const Index outputs_;
   const kernels::Activation activation_;
+  const kernels::Products products_;
+  const bool trainable_below_;
   const bool tied_;
   int kernel_ = -1;
   int bias_ = -1;

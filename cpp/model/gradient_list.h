@@ -30,7 +30,7 @@ class GradientList {
  public:
   GradientList(const kernels::KernelTable& table, Parameters& parameters);
 
-  /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs).
+  /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs); of pairs, if its products are.
   void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
 
   /// Vector `number` is the column sum of `terms` (rows, units).
@@ -52,7 +52,7 @@ class GradientList {
   [[nodiscard]] double gradient_norm() const;
 
  private:
-  static constexpr int kMostTerms = 2;  // two for tied weights
+  static constexpr int kMostTerms = 6;  // two layers with tied weights, three products each
 
   struct Target {
     int parameter = 0;

@@ -20,6 +20,8 @@ kernels::ActivationGradient Layer::activation_gradient(const Parameters& /*param
   return g;
 }
 
+void Layer::receive_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/) const {}
+
 void Layer::list_gradients(const LayerBuffers& /*buffers*/, GradientList& /*list*/) const {}
 
 void Layer::batch_statistics(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*units*/,

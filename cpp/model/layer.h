@@ -15,6 +15,13 @@
 
 namespace diabolo {
 
+/// A matrix as pairs of bfloat16 (kernels.h, Products): its high and, if it is split in two, its low parts.
+template <class Buffer>
+struct Pairs {
+  Buffer along_columns[2];  // (rows, ceil(cols / 2))
+  Buffer along_rows[2];     // (ceil(rows / 2), cols)
+};
+
 /// What a layer needs in a workspace. Buffers that are not needed stay unbooked.
 struct LayerBooking {
   WorkspacePlan::Buffer output;           // (rows, outputs)
@@ -26,7 +33,9 @@ struct LayerBooking {
   WorkspacePlan::Buffer noise;            // (rows, outputs): what was added
   WorkspacePlan::Buffer row_penalty;      // (rows, 1): without its weight
   WorkspacePlan::Buffer unit_statistics;  // (a few, outputs): of the whole batch, or kept from step to step
-  bool passes_input_on = false;           // its output is its input: nothing is booked for it
+  Pairs<WorkspacePlan::Buffer> input_pairs;
+  Pairs<WorkspacePlan::Buffer> delta_pairs;
+  bool passes_input_on = false;  // its output is its input: nothing is booked for it
 };
 
 /// The same in a workspace, with the layer's input: the output of the layer below, or the batch.
@@ -41,6 +50,8 @@ struct LayerBuffers {
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  Pairs<MatrixView<float>> input_pairs;
+  Pairs<MatrixView<float>> delta_pairs;
 };
 
 /// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
@@ -96,6 +107,9 @@ class Layer {
   /// layer without an activation has its delta at the output itself.
   [[nodiscard]] virtual kernels::ActivationGradient activation_gradient(const Parameters& parameters,
                                                                         const LayerBuffers& buffers) const;
+
+  /// The delta of `rows` is complete: for what a layer makes of it before any product does.
+  virtual void receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const;
 
   /// The gradient at the input for `rows`, taken through the activation of the layer below. Asked only where
   /// a layer below has parameters.

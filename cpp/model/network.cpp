@@ -4,6 +4,18 @@
 #include "base/check.h"
 
 namespace diabolo {
+namespace {
+
+Pairs<MatrixView<float>> lay_out_pairs(const Pairs<WorkspacePlan::Buffer>& booked, Workspace& workspace) {
+  Pairs<MatrixView<float>> pairs;
+  for (int part = 0; part < 2; ++part) {
+    pairs.along_columns[part] = workspace.view(booked.along_columns[part]);
+    pairs.along_rows[part] = workspace.view(booked.along_rows[part]);
+  }
+  return pairs;
+}
+
+}  // namespace
 
 Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>& specs, Index code_layers)
     : table_(table), specs_(specs), code_layers_(code_layers) {
@@ -51,6 +63,8 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
     layer_buffers.element_weights = workspace.view(b.element_weights);
+    layer_buffers.input_pairs = lay_out_pairs(b.input_pairs, workspace);
+    layer_buffers.delta_pairs = lay_out_pairs(b.delta_pairs, workspace);
     if (layer_buffers.element_weights.data != nullptr) {
       buffers.element_weights = layer_buffers.element_weights;
     }
@@ -68,7 +82,9 @@ void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range lay
 }
 
 void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const {
-  for (Index i = buffers.layers.end - 1; i > first_trainable_; --i) {
+  for (Index i = buffers.layers.end - 1; i >= first_trainable_; --i) {
+    layer(i).receive_gradient(pass, buffers.at(i), rows);
+    if (i == first_trainable_) break;
     const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
     layer(i).input_gradient(pass, buffers.at(i), rows, below);
   }
