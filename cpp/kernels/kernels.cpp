@@ -204,6 +204,7 @@ const KernelTable table = {
     .panel_widths = kPanelWidths,
     .panel_width_count = kPanelWidthCount,
     .dense_forward = dense_forward,
+    .dense_loss = finish_rows,
     .dense_input_gradient = dense_input_gradient,
     .dense_weight_gradient = dense_weight_gradient,
     .vector_gradient = vector_gradient,

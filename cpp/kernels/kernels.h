@@ -351,6 +351,7 @@ struct KernelTable {
   const Index* panel_widths;  // those it has tiles for, multiples of 16, narrowest first
   int panel_width_count;
   void (*dense_forward)(const DenseForward&);
+  void (*dense_loss)(const DenseForward&);  // the end of dense_forward, from given pre-activations
   void (*dense_input_gradient)(const DenseInputGradient&);
   bool (*dense_weight_gradient)(const DenseWeightGradient&);  // false: a weight became non-finite
   bool (*vector_gradient)(const VectorGradient&);

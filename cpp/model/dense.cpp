@@ -10,55 +10,21 @@
 namespace diabolo {
 namespace {
 
-struct Shape {
-  Index rows;
-  Index cols;
-};
-
 /// Operations of one kernel call: about a millisecond, so that a large layer still polls often enough.
 constexpr double kCostPerCall = 5e7;
 
-/// Layers narrower than this gain nothing from faster products: to make the pairs takes too long.
-constexpr Index kLeastForPairs = 32;
-
-/// Calls `work(panels)` for pieces of all panels, polling in between.
+/// Calls `work(panels)` for pieces of a part of the panels, polling in between.
 template <class Work>
-void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const Work& work) {
+void in_pieces(Worker& worker, const kernels::Panels& panels, UnitPart part, Index rows, const Work& work) {
   const double panel_cost =
       2.0 * static_cast<double>(rows) * static_cast<double>(panels.inputs * panels.width);
-  const Index count = panels.count();
+  const Range mine = part.of(panels.count());
   const auto piece = std::max<Index>(1, static_cast<Index>(kCostPerCall / std::max(panel_cost, 1.0)));
-  for (Index first = 0; first < count; first += piece) {
-    const Range which{first, std::min(first + piece, count)};
+  for (Index first = mine.begin; first < mine.end; first += piece) {
+    const Range which{first, std::min(first + piece, mine.end)};
     work(which);
     if (worker.poll(panel_cost * static_cast<double>(which.size()))) return;
   }
-}
-
-/// Books `shape` as pairs, in the parts that `products` splits numbers into; for float32 nothing.
-void book_pairs(WorkspacePlan& plan, Pairs<WorkspacePlan::Buffer>& pairs, Shape shape,
-                kernels::Products products, bool along_columns, bool along_rows) {
-  if (products == kernels::Products::float32) return;
-  const int parts = products == kernels::Products::bfloat16_3x ? 2 : 1;
-  for (int part = 0; part < parts; ++part) {
-    if (along_columns) {
-      pairs.along_columns[part] = plan.book(shape.rows, kernels::terms_of(shape.cols, products));
-    }
-    if (along_rows) pairs.along_rows[part] = plan.book(kernels::terms_of(shape.rows, products), shape.cols);
-  }
-}
-
-/// Rows that begin a pair of rows.
-void pack(const kernels::KernelTable& table, MatrixView<float> x, const Pairs<MatrixView<float>>& pairs,
-          Range rows) {
-  const Range pairs_of_rows{rows.begin / 2, (rows.end + 1) / 2};
-  kernels::PackPairs p;
-  p.x = constant(rows_of(x, rows));
-  p.along_columns = rows_of(pairs.along_columns[0], rows);
-  p.along_rows = rows_of(pairs.along_rows[0], pairs_of_rows);
-  p.along_columns_low = rows_of(pairs.along_columns[1], rows);
-  p.along_rows_low = rows_of(pairs.along_rows[1], pairs_of_rows);
-  table.pack_pairs(p);
 }
 
 }  // namespace
@@ -99,9 +65,9 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   LayerBooking booking;
   const bool training = purpose == Purpose::training;
   if (!training || !last) booking.output = plan.book(rows, outputs_);
-  book_pairs(plan, booking.input_pairs, {rows, inputs_}, products_, true, training);
+  booking.input_pairs = book_pairs(plan, rows, inputs_, products_, {true, training});
   if (!training) return booking;
-  book_pairs(plan, booking.delta_pairs, {rows, outputs_}, products_, trainable_below_, true);
+  booking.delta_pairs = book_pairs(plan, rows, outputs_, products_, {trainable_below_, true});
   if (!last && kernels::derivative_reads_preactivation(activation_)) {
     booking.preactivation = plan.book(rows, outputs_);
   }
@@ -121,13 +87,12 @@ kernels::Panels Dense::backward_panels(const Parameters& parameters) const {
   return tied_ ? parameters.panels(kernel_) : parameters.transposed_panels(kernel_);
 }
 
-void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
-                    const kernels::LossEpilogue* loss) const {
+kernels::DenseForward Dense::product(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
   kernels::DenseForward f;
   f.products = products_;
-  f.x = constant(rows_of(buffers.input, rows));
-  if (products_ != kernels::Products::float32) {
-    pack(pass.kernels, buffers.input, buffers.input_pairs, rows);
+  if (products_ == kernels::Products::float32) {
+    f.x = constant(rows_of(buffers.input, rows));
+  } else {
     f.x = constant(rows_of(buffers.input_pairs.along_columns[0], rows));
     f.x_low = constant(rows_of(buffers.input_pairs.along_columns[1], rows));
   }
@@ -137,18 +102,61 @@ void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
   f.activation = activation_;
   f.preactivation = rows_of(buffers.preactivation, rows);
   f.y = rows_of(buffers.output, rows);
-  kernels::LossEpilogue with_variance;
-  f.loss = loss;
-  if (loss != nullptr && log_variance_ >= 0) {
-    with_variance = *loss;
-    with_variance.log_variance = pass.parameters.weights(log_variance_);
-    with_variance.variance_terms = rows_of(buffers.variance_terms, rows);
-    f.loss = &with_variance;
+  return f;
+}
+
+kernels::LossEpilogue Dense::with_variance(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                                           const kernels::LossEpilogue& loss) const {
+  kernels::LossEpilogue result = loss;
+  if (log_variance_ >= 0) {
+    result.log_variance = pass.parameters.weights(log_variance_);
+    result.variance_terms = rows_of(buffers.variance_terms, rows);
   }
-  in_pieces(pass.worker, f.weights, rows.size(), [&](Range panels) {
+  return result;
+}
+
+bool Dense::prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
+  if (products_ == kernels::Products::float32) return false;
+  pack_pairs(pass.kernels, buffers.input, buffers.input_pairs, rows);
+  return true;
+}
+
+void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                    const kernels::LossEpilogue* loss) const {
+  static_cast<void>(prepare_input(pass, buffers, rows));
+  kernels::DenseForward f = product(pass, buffers, rows);
+  kernels::LossEpilogue epilogue;
+  if (loss != nullptr) {
+    epilogue = with_variance(pass, buffers, rows, *loss);
+    f.loss = &epilogue;
+  }
+  in_pieces(pass.worker, f.weights, {}, rows.size(), [&](Range panels) {
     f.panels = panels;
     pass.kernels.dense_forward(f);
   });
+}
+
+void Dense::forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                         bool last) const {
+  kernels::DenseForward f = product(pass, buffers, rows);
+  if (last) {
+    f.activation = kernels::Activation::identity;
+    f.preactivation = rows_of(buffers.delta, rows);
+    f.y = {};
+  }
+  in_pieces(pass.worker, f.weights, part, rows.size(), [&](Range panels) {
+    f.panels = panels;
+    pass.kernels.dense_forward(f);
+  });
+}
+
+void Dense::loss_of_rows(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                         const kernels::LossEpilogue& loss) const {
+  const kernels::LossEpilogue epilogue = with_variance(pass, buffers, rows, loss);
+  kernels::DenseForward f = product(pass, buffers, rows);
+  f.preactivation = rows_of(buffers.delta, rows);
+  f.loss = &epilogue;
+  pass.kernels.dense_loss(f);
 }
 
 kernels::ActivationGradient Dense::activation_gradient(const Parameters& parameters,
@@ -163,21 +171,29 @@ kernels::ActivationGradient Dense::activation_gradient(const Parameters& paramet
 }
 
 void Dense::receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
-  if (products_ != kernels::Products::float32) pack(pass.kernels, buffers.delta, buffers.delta_pairs, rows);
+  if (products_ != kernels::Products::float32) {
+    pack_pairs(pass.kernels, buffers.delta, buffers.delta_pairs, rows);
+  }
 }
 
 void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                            const kernels::ActivationGradient& below) const {
+  input_gradient_part(pass, buffers, rows, {}, below);
+}
+
+void Dense::input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                                const kernels::ActivationGradient& below) const {
   kernels::DenseInputGradient g;
   g.products = products_;
-  g.delta = constant(rows_of(buffers.delta, rows));
-  if (products_ != kernels::Products::float32) {
+  if (products_ == kernels::Products::float32) {
+    g.delta = constant(rows_of(buffers.delta, rows));
+  } else {
     g.delta = constant(rows_of(buffers.delta_pairs.along_columns[0], rows));
     g.delta_low = constant(rows_of(buffers.delta_pairs.along_columns[1], rows));
   }
   g.transposed = backward_panels(pass.parameters);
   g.below = rows_of(below, rows);
-  in_pieces(pass.worker, g.transposed, rows.size(), [&](Range panels) {
+  in_pieces(pass.worker, g.transposed, part, rows.size(), [&](Range panels) {
     g.panels = panels;
     pass.kernels.dense_input_gradient(g);
   });
@@ -204,16 +220,6 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));
-}
-
-kernels::Products usable_products(const kernels::KernelTable& table, kernels::Products wanted, Index inputs,
-                                  Index outputs) {
-  using kernels::Products;
-  if (wanted == Products::float32 || kernels::forces_precision()) return wanted;
-  // Three products of pairs take longer than one of floats wherever pairs are at most twice as fast.
-  const bool large = inputs >= kLeastForPairs && outputs >= kLeastForPairs;
-  return wanted == Products::bfloat16 && large && kernels::pairs_are_faster(table) ? wanted
-                                                                                   : Products::float32;
 }
 
 double Dense::forward_cost() const {

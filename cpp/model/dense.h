@@ -22,12 +22,6 @@ struct DenseSpec {
   kernels::Products products = kernels::Products::float32;  // at least so precise, see usable_products
 };
 
-/// The form of products that a layer asking for `wanted` gets: the wanted one where the machine computes it
-/// faster than float32, else float32; always the wanted one if the environment variable
-/// DIABOLO_FORCE_MATMUL_PRECISION is 1.
-[[nodiscard]] kernels::Products usable_products(const kernels::KernelTable& table, kernels::Products wanted,
-                                                Index inputs, Index outputs);
-
 class Dense final : public Layer {
  public:
   /// Declares its parameters in `plan`. `trainable_below` says whether a layer below
@@ -44,11 +38,24 @@ class Dense final : public Layer {
   void receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
+  [[nodiscard]] bool shares_units() const override { return true; }
+  [[nodiscard]] bool prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
+  void forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                    bool last) const override;
+  void loss_of_rows(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                    const kernels::LossEpilogue& loss) const override;
+  void input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                           const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
   [[nodiscard]] double forward_cost() const override;
   [[nodiscard]] kernels::Products products() const { return products_; }
 
  private:
+  /// The forward product of some rows, without a loss.
+  [[nodiscard]] kernels::DenseForward product(const Pass& pass, const LayerBuffers& buffers,
+                                              Range rows) const;
+  [[nodiscard]] kernels::LossEpilogue with_variance(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                                                    const kernels::LossEpilogue& loss) const;
   [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
   [[nodiscard]] kernels::Panels backward_panels(const Parameters& parameters) const;
 

@@ -11,16 +11,10 @@
 #include "base/workspace.h"
 #include "kernels/kernels.h"
 #include "model/gradient_list.h"
+#include "model/pairs.h"
 #include "model/parameters.h"
 
 namespace diabolo {
-
-/// A matrix as pairs of bfloat16 (kernels.h, Products): its high and, if it is split in two, its low parts.
-template <class Buffer>
-struct Pairs {
-  Buffer along_columns[2];  // (rows, ceil(cols / 2))
-  Buffer along_rows[2];     // (ceil(rows / 2), cols)
-};
 
 /// What a layer needs in a workspace. Buffers that are not needed stay unbooked.
 struct LayerBooking {
@@ -87,6 +81,15 @@ struct Pass {
   const StepContext* step = nullptr;  // null: inference, where layers add no noise
 };
 
+/// One of several about equal parts of a layer's units.
+struct UnitPart {
+  Index number = 0;
+  Index count = 1;
+
+  /// Its share of n things.
+  [[nodiscard]] Range of(Index n) const { return {n * number / count, n * (number + 1) / count}; }
+};
+
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -115,6 +118,23 @@ class Layer {
   /// a layer below has parameters.
   virtual void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                               const kernels::ActivationGradient& below) const = 0;
+
+  // ---- Layers whose units can be shared out ----
+
+  /// Whether the outputs of forward, and the inputs of input_gradient, can be computed in parts, each for
+  /// rows of any number: for when there are too few rows to share (layered_pass.h).
+  [[nodiscard]] virtual bool shares_units() const { return false; }
+  /// What forward does with all rows of the input before it multiplies. False: nothing.
+  [[nodiscard]] virtual bool prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const;
+  /// `part` of the outputs of `rows`; of the last layer their pre-activations, left in delta.
+  virtual void forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                            bool last) const;
+  /// What forward does with its loss, from the pre-activations in delta.
+  virtual void loss_of_rows(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                            const kernels::LossEpilogue& loss) const;
+  /// `part` of the gradient at the input of `rows`.
+  virtual void input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                                   const kernels::ActivationGradient& below) const;
 
   /// Which products and column sums make up the gradients of its parameters, if it has any.
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;

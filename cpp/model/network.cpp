@@ -4,18 +4,6 @@
 #include "base/check.h"
 
 namespace diabolo {
-namespace {
-
-Pairs<MatrixView<float>> lay_out_pairs(const Pairs<WorkspacePlan::Buffer>& booked, Workspace& workspace) {
-  Pairs<MatrixView<float>> pairs;
-  for (int part = 0; part < 2; ++part) {
-    pairs.along_columns[part] = workspace.view(booked.along_columns[part]);
-    pairs.along_rows[part] = workspace.view(booked.along_rows[part]);
-  }
-  return pairs;
-}
-
-}  // namespace
 
 Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>& specs, Index code_layers)
     : table_(table), specs_(specs), code_layers_(code_layers) {
@@ -63,8 +51,8 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
     layer_buffers.element_weights = workspace.view(b.element_weights);
-    layer_buffers.input_pairs = lay_out_pairs(b.input_pairs, workspace);
-    layer_buffers.delta_pairs = lay_out_pairs(b.delta_pairs, workspace);
+    layer_buffers.input_pairs = diabolo::lay_out(b.input_pairs, workspace);
+    layer_buffers.delta_pairs = diabolo::lay_out(b.delta_pairs, workspace);
     if (layer_buffers.element_weights.data != nullptr) {
       buffers.element_weights = layer_buffers.element_weights;
     }

@@ -41,6 +41,9 @@ class Network {
   [[nodiscard]] Index code_layers() const { return code_layers_; }
   [[nodiscard]] const Layer& layer(Index i) const { return *layers_[static_cast<std::size_t>(i)]; }
 
+  /// No gradient is wanted below the pre-activation of this layer.
+  [[nodiscard]] Index first_trainable() const { return first_trainable_; }
+
   [[nodiscard]] Range all() const { return {0, size()}; }
   [[nodiscard]] Range encoder() const { return {0, code_layers_}; }
   [[nodiscard]] Range decoder() const { return {code_layers_, size()}; }
@@ -74,7 +77,7 @@ class Network {
   const kernels::KernelTable& table_;
   const std::vector<LayerSpec> specs_;
   const Index code_layers_;
-  Index first_trainable_ = 0;  // no gradient is wanted below its pre-activation
+  Index first_trainable_ = 0;
   ParameterPlan parameter_plan_;
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Range> segments_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "model/inference.h"
+#include "model/layered_pass.h"
 
 namespace diabolo {
 namespace {
@@ -226,23 +227,38 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   loss.delta = rows_of(last.delta, mine);
   loss.slope_terms = rows_of(last.slope_terms, mine);
 
+  const LayeredPass layered(network_, pass, buffers_, slab.rows, mine);
+  const bool by_layers = LayeredPass::serves(slab.rows, worker.count());
+  if (by_layers ? layered.forward(loss) : forward_rows(pass, slab, mine, loss)) return;
+
+  if (!worker.poll(0.0)) {  // else the pass may have been left early
+    float* row_loss = row_loss_.data() + mine.begin;
+    network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(scale), row_loss);
+    const auto finite = [](float x) { return std::isfinite(x); };
+    if (!std::all_of(row_loss, row_loss + mine.size(), finite)) give_up(worker, loss_not_finite_);
+  }
+  if (by_layers) {
+    static_cast<void>(layered.backward());  // if it was stopped, the next meeting says so again
+  } else if (mine.size() > 0 && !worker.poll(0.0)) {
+    network_.backward(pass, buffers_, mine);
+  }
+}
+
+/// A worker's rows all the way to the loss; it meets the others only before layers that look at the whole
+/// batch. True: the run is being stopped.
+bool Trainer::forward_rows(const Pass& pass, const Slab& slab, Range mine,
+                           const kernels::LossEpilogue& loss) const {
   for (const Range layers : network_.segments()) {
     if (layers.begin > 0) {
-      if (worker.meet()) return;
+      if (pass.worker.meet()) return true;
       const Layer& layer = network_.layer(layers.begin);
-      const Range units = worker.share(layer.outputs(), kernels::kGroup);
+      const Range units = pass.worker.share(layer.outputs(), kernels::kGroup);
       layer.batch_statistics(pass, buffers_.at(layers.begin), units, slab.rows);
-      if (worker.meet()) return;
+      if (pass.worker.meet()) return true;
     }
     if (mine.size() > 0) network_.forward(pass, buffers_, layers, mine, &loss);
   }
-  if (mine.size() == 0 || worker.poll(0.0)) return;
-  float* row_loss = row_loss_.data() + mine.begin;
-  network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(scale), row_loss);
-  if (!std::all_of(row_loss, row_loss + mine.size(), [](float x) { return std::isfinite(x); })) {
-    return give_up(worker, loss_not_finite_);
-  }
-  network_.backward(pass, buffers_, mine);
+  return false;
 }
 
 /// Between the phases, in shares of units: the buffers stand still.
