@@ -20,11 +20,11 @@ struct Cell {
 struct Interrupted {};
 
 /// The first element (row by row, in the selection's order) that is not finite as float32, or lies outside
-/// [low, high]; nullopt: none.
+/// [low, high]; nullopt: none. (What a sparse table does not store is 0, and taken for valid.)
 [[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads,
                                                PollHook* hook);
 
-/// Per column, in double precision.
+/// Per column, in double precision. Neither these nor the ranges are taken of sparse rows.
 struct ColumnMoments {
   std::vector<double> mean;
   std::vector<double> deviation;  // of the population: divided by n

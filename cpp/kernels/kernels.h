@@ -122,6 +122,10 @@ struct LossEpilogue {
   MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
   const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
   MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
+  SparseView sparse_target{};           // (rows, outputs), in place of target and weights
+  std::int32_t* hints = nullptr;        // (rows), sparse target only: places where reading may go on
+  // (rows), sparse target only: factors of the stored elements' losses, the others' being 0; null: all 1
+  const float* stored_weights = nullptr;
 };
 
 /// y = f(x W + b) over all rows and the panels [first, last).
@@ -129,6 +133,7 @@ struct DenseForward {
   Products products = Products::float32;
   MatrixView<const float> x;      // (rows, inputs), floats or pairs, as the weights
   MatrixView<const float> x_low;  // bfloat16_3x only
+  SparseView sparse_x{};          // (rows, inputs), in place of x: products of floats
   Panels weights;                 // (inputs, outputs)
   Range panels;                   // which of them
   const float* bias = nullptr;    // (outputs), padded to whole panels with zeros
@@ -192,6 +197,7 @@ struct UpdateRule {
 struct GradientTerm {
   MatrixView<const float> a;  // (rows, inputs of the weight)
   MatrixView<const float> b;  // (rows, outputs of the weight)
+  SparseView sparse_a{};      // in place of a
 };
 
 /// What happens to a finished gradient.
@@ -204,6 +210,7 @@ enum class GradientUse : std::uint8_t {
 struct DenseWeightGradient {
   const GradientTerm* terms = nullptr;
   int term_count = 0;
+  std::int32_t* hints = nullptr;  // (rows), sparse terms only: places where reading may go on
   Index inputs = 0;
   Index outputs = 0;
   Index width = 0;     // of the panels
@@ -278,6 +285,15 @@ struct Corrupt {
   MatrixView<float> weights;   // (rows, features) or null: the factors that follow
   float corrupted_weight = 1.0f;
   float clean_weight = 1.0f;
+};
+
+/// Masking noise on stored elements: y = 0 where n < threshold, n the noise's 24 bits of the element's row
+/// and column; the same as `corrupt` makes of the whole row.
+struct MaskStored {
+  NoiseSource noise;
+  std::int32_t threshold = 0;
+  SparseView x;
+  float* y = nullptr;  // laid out as x's values
 };
 
 /// How far a Gaussian code is from N(0, 1):
@@ -360,6 +376,7 @@ struct KernelTable {
   void (*pack_pairs)(const PackPairs&);
   void (*chain_rule)(const ChainRule&);
   void (*corrupt)(const Corrupt&);
+  void (*mask_stored)(const MaskStored&);
   void (*sample_gaussian)(const GaussianSample&);
   void (*gaussian_gradient)(const GaussianGradient&);
   void (*gaussian_divergences)(MatrixView<const float> moments, Index units, Index first, float* sums);

@@ -90,13 +90,16 @@ kernels::Panels Dense::backward_panels(const Parameters& parameters) const {
 kernels::DenseForward Dense::product(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
   kernels::DenseForward f;
   f.products = products_;
-  if (products_ == kernels::Products::float32) {
+  if (buffers.sparse_input) {  // products of floats: pairs of neighbours would be half empty
+    f.products = kernels::Products::float32;
+    f.sparse_x = rows_of(buffers.sparse_input, rows);
+  } else if (products_ == kernels::Products::float32) {
     f.x = constant(rows_of(buffers.input, rows));
   } else {
     f.x = constant(rows_of(buffers.input_pairs.along_columns[0], rows));
     f.x_low = constant(rows_of(buffers.input_pairs.along_columns[1], rows));
   }
-  f.weights = forward_panels(pass.parameters);
+  f.weights = buffers.sparse_input ? pass.parameters.float_panels(kernel_) : forward_panels(pass.parameters);
   f.bias = pass.parameters.weights(bias_);
   f.slope = slope_ < 0 ? nullptr : pass.parameters.weights(slope_);
   f.activation = activation_;
@@ -116,7 +119,7 @@ kernels::LossEpilogue Dense::with_variance(const Pass& pass, const LayerBuffers&
 }
 
 bool Dense::prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
-  if (products_ == kernels::Products::float32) return false;
+  if (products_ == kernels::Products::float32 || buffers.sparse_input) return false;
   pack_pairs(pass.kernels, buffers.input, buffers.input_pairs, rows);
   return true;
 }
@@ -203,20 +206,22 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   const auto add = [&](MatrixView<float> input, MatrixView<float> delta) {
     const MatrixView<float> a = tied_ ? delta : input;
     const MatrixView<float> b = tied_ ? input : delta;
-    list.add_product(kernel_, constant(a), constant(b));
+    list.add_product(kernel_, {constant(a), constant(b)});
   };
+  const auto delta = constant(buffers.delta);
   const auto& inputs = buffers.input_pairs.along_rows;
   const auto& deltas = buffers.delta_pairs.along_rows;
-  if (products_ == kernels::Products::float32) {
+  if (buffers.sparse_input) {
+    list.add_product(kernel_, {{}, delta, buffers.sparse_input});
+  } else if (products_ == kernels::Products::float32) {
     add(buffers.input, buffers.delta);
   } else {
     add(inputs[0], deltas[0]);
   }
-  if (products_ == kernels::Products::bfloat16_3x) {
+  if (products_ == kernels::Products::bfloat16_3x && !buffers.sparse_input) {
     add(inputs[0], deltas[1]);
     add(inputs[1], deltas[0]);
   }
-  const auto delta = constant(buffers.delta);
   list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));

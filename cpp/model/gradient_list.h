@@ -24,6 +24,7 @@ struct GradientPass {
   bool add_stored = false;  // earlier slabs of the batch left their sums
   bool last = true;         // no slab follows
   kernels::GradientUse use = kernels::GradientUse::update;
+  std::int32_t* hints = nullptr;  // (rows), this worker's own; for sparse rows alone
 };
 
 class GradientList {
@@ -31,7 +32,7 @@ class GradientList {
   GradientList(const kernels::KernelTable& table, Parameters& parameters);
 
   /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs); of pairs, if its products are.
-  void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
+  void add_product(int number, const kernels::GradientTerm& term);
 
   /// Vector `number` is the column sum of `terms` (rows, units).
   void add_column_sum(int number, MatrixView<const float> terms);

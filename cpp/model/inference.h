@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "model/objective.h"
 #include "model/pass_space.h"
+#include "model/sparse_batch.h"
 
 namespace diabolo {
 
@@ -67,8 +68,10 @@ class Inference {
   /// out (rows, code units): standard deviations of the codes of a variational autoencoder.
   [[nodiscard]] PassOutcome code_deviations(const Rows& rows, MatrixView<float> out) const;
 
-  /// out (rows, features): squared error, in the network's units.
-  [[nodiscard]] PassOutcome feature_errors(const Rows& rows, MatrixView<float> out) const;
+  /// out (rows, features): squared error, in the network's units; with `stored_only` 0 where sparse rows
+  /// store nothing.
+  [[nodiscard]] PassOutcome feature_errors(const Rows& rows, MatrixView<float> out,
+                                           bool stored_only = false) const;
 
   /// out (rows, outputs of that layer)
   [[nodiscard]] PassOutcome layer_output(const Rows& rows, Index layer, MatrixView<float> out) const;
@@ -86,9 +89,13 @@ class Inference {
   PassOutcome run_samples(const Rows& rows, const Objective& objective, StepContext context,
                           std::int64_t samples, const Finish& finish) const;
 
+  [[nodiscard]] PassOutcome stored_feature_errors(const Rows& rows, MatrixView<float> out,
+                                                  bool stored_only) const;
   [[nodiscard]] int useful_threads(const Rows& rows, Range layers) const;
-  [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,
-                            MatrixView<float> out) const;
+  [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler, Range here,
+                            const NetworkBuffers& buffers, SparseBatch& sparse) const;
+  [[nodiscard]] SparseBatch sparse_batch(const Rows& rows, Range layers, const Objective* objective,
+                                         Index count) const;
   [[nodiscard]] PassOutcome copy_output(const Rows& rows, Range layers, const Scaler& in,
                                         const Scaler& out_scaler, MatrixView<float> out) const;
 

@@ -46,6 +46,15 @@ struct LayerBuffers {
   MatrixView<float> unit_statistics;
   Pairs<MatrixView<float>> input_pairs;
   Pairs<MatrixView<float>> delta_pairs;
+  SparseView sparse_input{};       // in place of input
+  float* sparse_output = nullptr;  // values in the same places, of a layer that adds noise in training
+};
+
+/// What a layer of a network does with sparse rows.
+enum class OnSparseRows : unsigned char {
+  refuses,     // it takes only dense ones
+  adds_noise,  // to their stored elements: sparse rows come out
+  multiplies,  // its products are sums over stored elements: dense rows come out
 };
 
 /// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
@@ -139,6 +148,9 @@ class Layer {
   /// Which products and column sums make up the gradients of its parameters, if it has any.
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;
 
+  /// What it does with sparse rows that come in; asked of the first layers.
+  [[nodiscard]] virtual OnSparseRows on_sparse_rows() const { return OnSparseRows::refuses; }
+
   // ---- Penalties and statistics, of the layers that have any ----
 
   /// Whether forward needs something of all rows of the batch. Then the rows phase is split before it, a slab
@@ -168,6 +180,13 @@ template <class T>
 [[nodiscard]] MatrixView<T> rows_of(MatrixView<T> m, Range range) {
   if (m.data == nullptr) return {};
   return {m.row(range.begin), range.size(), m.cols, m.stride};
+}
+
+/// Rows [range) of a sparse view; an empty view stays empty.
+[[nodiscard]] inline SparseView rows_of(SparseView m, Range range) {
+  if (!m) return {};
+  const Index at = range.begin * m.stride;
+  return {m.values + at, m.columns + at, m.counts + range.begin, range.size(), m.cols, m.stride};
 }
 
 template <class T>

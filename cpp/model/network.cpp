@@ -24,11 +24,17 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
   }
 }
 
-NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const {
+NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose,
+                             bool sparse_rows) const {
   NetworkBooking booking;
   booking.layers = layers;
-  booking.input = plan.book(rows, inputs(layers));
+  if (!sparse_rows) booking.input = plan.book(rows, inputs(layers));
+  const Index unbooked = sparse_rows ? layers_before_first_product() : 0;
   for (Index i = layers.begin; i < layers.end; ++i) {
+    if (i < unbooked) {
+      booking.booked.emplace_back().passes_input_on = true;
+      continue;
+    }
     booking.booked.push_back(layer(i).book(plan, rows, purpose, i + 1 == layers.end));
   }
   return booking;
@@ -76,6 +82,15 @@ void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range ro
     const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
     layer(i).input_gradient(pass, buffers.at(i), rows, below);
   }
+}
+
+Index Network::layers_before_first_product() const {
+  for (Index i = 0; i < size(); ++i) {
+    const OnSparseRows does = layer(i).on_sparse_rows();
+    if (does == OnSparseRows::multiplies) return i;
+    require(does == OnSparseRows::adds_noise, "layer " + std::to_string(i) + " takes no sparse rows.");
+  }
+  return size();
 }
 
 double Network::forward_cost(Range layers) const {

@@ -50,13 +50,19 @@ class Network {
   [[nodiscard]] Index inputs(Range layers) const { return layer(layers.begin).inputs(); }
   [[nodiscard]] Index outputs(Range layers) const { return layer(layers.end - 1).outputs(); }
 
-  [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const;
+  /// Sparse rows need no buffers up to the first product.
+  [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose,
+                                    bool sparse_rows = false) const;
   [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
 
   /// All layers, cut before each that needs the whole batch.
   [[nodiscard]] const std::vector<Range>& segments() const { return segments_; }
   [[nodiscard]] bool needs_whole_batch() const { return needs_whole_batch_; }
   [[nodiscard]] bool has_penalty() const { return has_penalty_; }
+
+  /// How many layers come before the one that turns sparse rows into dense ones. Throws
+  /// std::invalid_argument if one of them takes no sparse rows.
+  [[nodiscard]] Index layers_before_first_product() const;
 
   /// Rows through `layers`, by default all that have buffers; the last one of those ends in `loss` where
   /// given.

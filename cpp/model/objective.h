@@ -8,6 +8,7 @@ namespace diabolo {
 struct Objective {
   kernels::Loss loss = kernels::Loss::mse;
   bool sum_features = false;  // else the mean over them
+  bool stored_only = false;  // of sparse rows: stored elements alone, of which each row has a mean of its own
 
   /// The factor of a sum over `features`.
   [[nodiscard]] double scale(Index features) const {

@@ -76,8 +76,8 @@ std::optional<FloatArray> infer(const Model& model, const PyRows& rows, Index co
 /// In nats a row: the objective is summed over features. None if a value is refused.
 std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& rows, const std::string& loss,
                                             bool importance, std::uint64_t seed, std::int64_t samples,
-                                            int threads, bool finite, bool unit_interval) {
-  const Objective objective{value_of(kLosses, loss), true};
+                                            int threads, bool finite, bool unit_interval, bool stored_only) {
+  const Objective objective{value_of(kLosses, loss), true, stored_only};
   const auto kind = importance ? Inference::Evidence::importance : Inference::Evidence::average;
   std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
   PythonHook hook;
@@ -162,12 +162,13 @@ void define_model(py::module_& m) {
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
       .def(
           "feature_errors",
-          [](const Model& self, const PyRows& rows, int threads, bool finite) {
-            return infer(
-                self, rows, rows.rows.features(), {finite}, threads,
-                [&](const Inference& i, MatrixView<float> out) { return i.feature_errors(rows.rows, out); });
+          [](const Model& self, const PyRows& rows, int threads, bool finite, bool stored_only) {
+            return infer(self, rows, rows.rows.features(), {finite}, threads,
+                         [&](const Inference& i, MatrixView<float> out) {
+                           return i.feature_errors(rows.rows, out, stored_only);
+                         });
           },
-          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false, py::arg("stored_only") = false)
       .def(
           "layer_output",
           [](const Model& self, const PyRows& rows, Index layer, int threads) {
@@ -181,8 +182,8 @@ void define_model(py::module_& m) {
       .def(
           "row_errors",
           [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool finite,
-             bool unit_interval, bool sum_features) -> std::optional<py::array> {
-            const Objective objective{value_of(kLosses, loss), sum_features};
+             bool unit_interval, bool sum_features, bool stored_only) -> std::optional<py::array> {
+            const Objective objective{value_of(kLosses, loss), sum_features, stored_only};
             const auto errors = infer(self, rows, 1, {finite, unit_interval}, threads,
                                       [&](const Inference& i, MatrixView<float> out) {
                                         return i.row_errors(rows.rows, objective, out.data);
@@ -191,7 +192,7 @@ void define_model(py::module_& m) {
             return py::array(*errors).reshape({rows.rows.count()});
           },
           py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("finite") = false,
-          py::arg("unit_interval") = false, py::arg("sum_features") = false)
+          py::arg("unit_interval") = false, py::arg("sum_features") = false, py::arg("stored_only") = false)
       .def(
           "code_deviations",
           [](const Model& self, const PyRows& rows, int threads, bool finite) {
@@ -202,7 +203,7 @@ void define_model(py::module_& m) {
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
       .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
            py::arg("samples"), py::arg("threads"), py::arg("finite") = false,
-           py::arg("unit_interval") = false);
+           py::arg("unit_interval") = false, py::arg("stored_only") = false);
 }
 
 }  // namespace diabolo

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/check.h"
 #include "model/inference.h"
 #include "model/layered_pass.h"
 
@@ -37,6 +38,17 @@ int useful_threads(const Network& network, Index slab_rows, int threads) {
   return static_cast<int>(std::clamp(cost / kCostPerThread, 1.0, static_cast<double>(threads)));
 }
 
+SparseBatch sparse_batch(const Network& network, const Rows& rows, const Objective& objective, Index count) {
+  const SparseTable* table = rows.sparse();
+  if (table == nullptr) return {};
+  return {network, objective, count, table->most_stored(), Purpose::training};
+}
+
+NetworkBuffers attached(NetworkBuffers buffers, SparseBatch& sparse) {
+  if (sparse) sparse.attach_to(buffers);
+  return buffers;
+}
+
 GradientList plan_gradients(const Network& network, const NetworkBuffers& buffers, Parameters& parameters,
                             bool with_penalty, bool with_norm) {
   GradientList list(network.kernels(), parameters);
@@ -60,14 +72,17 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       steps_per_epoch_((train_.count() + settings.batch_size - 1) / settings.batch_size),
       order_(train_, settings.shuffle, settings.seed,
              RowOrder::window_rows(train_.features(), settings.batch_size)),
-      booking_(network_.book(plan_, network_.all(), slab_rows_, Purpose::training)),
+      booking_(
+          network_.book(plan_, network_.all(), slab_rows_, Purpose::training, train_.sparse() != nullptr)),
       lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
       workspace_(plan_),
-      buffers_(network_.lay_out(booking_, workspace_)),
+      sparse_(sparse_batch(network_, train_, settings.objective, slab_rows_)),
+      buffers_(attached(network_.lay_out(booking_, workspace_), sparse_)),
       target_(buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_numbers_(kSlots * slab_rows_),
+      hints_(sparse_ ? threads_ * slab_rows_ : 0),
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips())),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
@@ -82,7 +97,8 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
   }
 }
 
-Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings) {
+Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings,
+                             std::optional<Index> most_stored) {
   const ParameterPlan& parameters = network.parameter_plan();
   const bool keeps_gradient =
       settings.clip_norm > 0.0 || std::min(settings.batch_size, rows) > kernels::kRowBlock;
@@ -92,12 +108,13 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
 
   const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
   WorkspacePlan plan;
-  static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training));
+  static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training, most_stored.has_value()));
   floats = checked_sum(floats, plan.floats());
+  const Index sparse = most_stored ? SparseBatch::planned_bytes(slab_rows, *most_stored) : 0;
 
   const Index window = RowOrder::window_rows(network.inputs(network.all()), settings.batch_size);
   return checked_sum(checked_product(floats, sizeof(float)),
-                     RowOrder::planned_bytes(rows, settings.shuffle, window));
+                     checked_sum(sparse, RowOrder::planned_bytes(rows, settings.shuffle, window)));
 }
 
 void Trainer::resume_after(const EpochReport& last) {
@@ -213,7 +230,12 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const Range mine = worker.share(slab.rows, kRowGranule);
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
-  rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
+  const Index* numbers = numbers_of(slab) + mine.begin;
+  if (sparse_) {
+    sparse_.gather(*rows.sparse(), numbers, mine);
+  } else {
+    rows.gather(numbers, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
+  }
 
   const LayerBuffers& last = buffers_.of_layer.back();
   const double scale = settings_.objective.scale(network_.outputs(network_.all()));
@@ -221,6 +243,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   kernels::LossEpilogue loss;
   loss.loss = settings_.objective.loss;
   loss.target = constant(rows_of(target_, mine));
+  if (sparse_) sparse_.set_target(mine, loss);
   loss.weights = constant(rows_of(buffers_.element_weights, mine));
   loss.scale = static_cast<float>(scale / static_cast<double>(slab.batch_rows));
   loss.lanes = lanes_.row(mine.begin);
@@ -289,7 +312,8 @@ std::vector<const char*> Trainer::measure_names() const {
 
 void Trainer::weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use,
                             const StepRules& rules, UpcomingRows upcoming) {
-  const GradientPass pass{slab.rows, !slab.first, slab.last, use};
+  std::int32_t* hints = sparse_ ? hints_.data() + worker.index() * slab_rows_ : nullptr;
+  const GradientPass pass{slab.rows, !slab.first, slab.last, use, hints};
   if (!gradients_.run(worker, pass, rules, upcoming)) give_up(worker, weight_not_finite_);
 }
 
@@ -361,6 +385,8 @@ double Trainer::penalty() const {
 }
 
 BatchLosses Trainer::batch_gradients(const Rows& rows) {
+  require((rows.sparse() != nullptr) == (train_.sparse() != nullptr),
+          "a trainer for sparse rows takes only such, and one for dense rows only those.");
   parameters_.add_gradient();
   loss_sum_ = 0.0;
   penalty_sum_ = 0.0;

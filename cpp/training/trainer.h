@@ -15,6 +15,7 @@
 #include "model/gradient_list.h"
 #include "model/model.h"
 #include "model/objective.h"
+#include "model/sparse_batch.h"
 #include "training/optimizer.h"
 
 namespace diabolo {
@@ -87,9 +88,11 @@ class Trainer {
   BatchLosses batch_gradients(const Rows& rows);
   [[nodiscard]] const Parameters& parameters() const { return parameters_; }
 
-  /// Bytes a trainer will hold, beside the model it starts from. Throws std::overflow_error.
+  /// Bytes a trainer will hold, beside the model it starts from. `most_stored` is the greatest number of
+  /// stored elements of a sparse row; nullopt: the rows are dense. Throws std::overflow_error.
   [[nodiscard]] static Index planned_bytes(const Network& network, Index rows,
-                                           const TrainingSettings& settings);
+                                           const TrainingSettings& settings,
+                                           std::optional<Index> most_stored = std::nullopt);
 
  private:
   /// The rows of a slab are chosen two slabs ahead, so that every worker can ask for the next one's.
@@ -150,11 +153,13 @@ class Trainer {
   const NetworkBooking booking_;
   const WorkspacePlan::Buffer lanes_booking_;
   Workspace workspace_;
+  SparseBatch sparse_;  // the rows as they came in, if they are sparse
   const NetworkBuffers buffers_;
-  const MatrixView<float> target_;    // (slab rows, features): the rows as they came in
-  const MatrixView<float> lanes_;     // (slab rows, 16)
-  AlignedBuffer<float> row_loss_;     // (slab rows)
-  AlignedBuffer<Index> row_numbers_;  // (kSlots, slab rows): of this slab and of those to come
+  const MatrixView<float> target_;     // (slab rows, features): the same if they are dense
+  const MatrixView<float> lanes_;      // (slab rows, 16)
+  AlignedBuffer<float> row_loss_;      // (slab rows)
+  AlignedBuffer<Index> row_numbers_;   // (kSlots, slab rows): of this slab and of those to come
+  AlignedBuffer<std::int32_t> hints_;  // (threads, slab rows): where each worker is in sparse rows
   GradientList gradients_;
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
   EpochReport completed_report_;
