@@ -147,12 +147,16 @@ def data(rows: int, features: int, seed: int = 0) -> Float32Array:
 
 
 def trainer(
-    model: _core.Model, x: npt.NDArray[Any], validation: npt.NDArray[Any] | None = None, **changes: Any
+    model: _core.Model,
+    x: npt.NDArray[Any] | _core.Rows,
+    validation: npt.NDArray[Any] | None = None,
+    **changes: Any,
 ) -> _core.Trainer:
     """Return a trainer with the settings that most tests want."""
     settings: dict[str, Any] = {
         "loss": "mse",
         "sum_features": False,
+        "stored_only": False,
         "batch_size": 256,
         "epochs": 1,
         "learning_rate": 1e-3,
@@ -168,7 +172,8 @@ def trainer(
     }
     assert settings.keys() >= changes.keys()
     rows = None if validation is None else _core.Rows(validation)
-    return _core.Trainer(model, _core.Rows(x), rows, **{**settings, **changes})
+    train = x if isinstance(x, _core.Rows) else _core.Rows(x)
+    return _core.Trainer(model, train, rows, **{**settings, **changes})
 
 
 def completed_weights(of: _core.Trainer) -> dict[str, Float32Array]:

@@ -68,9 +68,9 @@ std::int32_t Corruption::threshold() const {
 }
 
 /// Masking leaves zeros zeros; other noise does not, and an emphasis depends on what falls on zeros.
-OnSparseRows Corruption::on_sparse_rows() const {
+OnSparseRows Corruption::on_sparse_rows(Purpose purpose) const {
   const bool masks = spec_.kind == kernels::CorruptionKind::masking && !emphasizes();
-  return masks ? OnSparseRows::adds_noise : OnSparseRows::refuses;
+  return masks || purpose != Purpose::training ? OnSparseRows::passes_on : OnSparseRows::refuses;
 }
 
 void Corruption::input_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,

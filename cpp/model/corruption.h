@@ -27,7 +27,7 @@ class Corruption final : public Layer {
                const kernels::LossEpilogue* loss) const override;
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
-  [[nodiscard]] OnSparseRows on_sparse_rows() const override;
+  [[nodiscard]] OnSparseRows on_sparse_rows(Purpose purpose) const override;
   [[nodiscard]] double forward_cost() const override;
 
  private:

@@ -47,7 +47,9 @@ class Dense final : public Layer {
   void input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
                            const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
-  [[nodiscard]] OnSparseRows on_sparse_rows() const override { return OnSparseRows::multiplies; }
+  [[nodiscard]] OnSparseRows on_sparse_rows(Purpose /*purpose*/) const override {
+    return OnSparseRows::multiplies;
+  }
   [[nodiscard]] double forward_cost() const override;
   [[nodiscard]] kernels::Products products() const { return products_; }
 

@@ -64,6 +64,7 @@ SparseBatch Inference::sparse_batch(const Rows& rows, Range layers, const Object
   const SparseTable* table = rows.sparse();
   if (table == nullptr) return {};
   require(layers.begin == 0, "sparse rows enter a network at its first layer.");
+  require(scaler_.empty(), "sparse rows are not scaled.");
   const Objective any;
   return {network_, objective == nullptr ? any : *objective, count, table->most_stored(), Purpose::inference};
 }

@@ -53,7 +53,7 @@ struct LayerBuffers {
 /// What a layer of a network does with sparse rows.
 enum class OnSparseRows : unsigned char {
   refuses,     // it takes only dense ones
-  adds_noise,  // to their stored elements: sparse rows come out
+  passes_on,   // sparse rows come out, with noise on their stored elements while training
   multiplies,  // its products are sums over stored elements: dense rows come out
 };
 
@@ -149,7 +149,9 @@ class Layer {
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;
 
   /// What it does with sparse rows that come in; asked of the first layers.
-  [[nodiscard]] virtual OnSparseRows on_sparse_rows() const { return OnSparseRows::refuses; }
+  [[nodiscard]] virtual OnSparseRows on_sparse_rows(Purpose /*purpose*/) const {
+    return OnSparseRows::refuses;
+  }
 
   // ---- Penalties and statistics, of the layers that have any ----
 

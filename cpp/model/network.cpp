@@ -29,7 +29,7 @@ NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purp
   NetworkBooking booking;
   booking.layers = layers;
   if (!sparse_rows) booking.input = plan.book(rows, inputs(layers));
-  const Index unbooked = sparse_rows ? layers_before_first_product() : 0;
+  const Index unbooked = sparse_rows ? layers_before_first_product(purpose) : 0;
   for (Index i = layers.begin; i < layers.end; ++i) {
     if (i < unbooked) {
       booking.booked.emplace_back().passes_input_on = true;
@@ -84,11 +84,11 @@ void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range ro
   }
 }
 
-Index Network::layers_before_first_product() const {
+Index Network::layers_before_first_product(Purpose purpose) const {
   for (Index i = 0; i < size(); ++i) {
-    const OnSparseRows does = layer(i).on_sparse_rows();
+    const OnSparseRows does = layer(i).on_sparse_rows(purpose);
     if (does == OnSparseRows::multiplies) return i;
-    require(does == OnSparseRows::adds_noise, "layer " + std::to_string(i) + " takes no sparse rows.");
+    require(does == OnSparseRows::passes_on, "layer " + std::to_string(i) + " takes no sparse rows.");
   }
   return size();
 }

@@ -62,7 +62,7 @@ class Network {
 
   /// How many layers come before the one that turns sparse rows into dense ones. Throws
   /// std::invalid_argument if one of them takes no sparse rows.
-  [[nodiscard]] Index layers_before_first_product() const;
+  [[nodiscard]] Index layers_before_first_product(Purpose purpose) const;
 
   /// Rows through `layers`, by default all that have buffers; the last one of those ends in `loss` where
   /// given.

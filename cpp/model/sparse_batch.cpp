@@ -13,7 +13,7 @@ SparseBatch::SparseBatch(const Network& network, const Objective& objective, Ind
       features_(network.inputs(network.all())),
       stride_(round_up(std::max<Index>(most_stored, 1), kernels::kGroup)),
       most_stored_(most_stored),
-      noisy_layers_(network.layers_before_first_product()),
+      noisy_layers_(network.layers_before_first_product(purpose)),
       values_(checked_product(count, stride_)),
       columns_(checked_product(count, stride_)),
       counts_(count),

@@ -86,6 +86,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips())),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
+  require(!sparse_ || start_->scaler().empty(), "sparse rows are not scaled.");
   AlignedBuffer<float>& weights = completed_;
   start_->parameters().copy_weights_to(weights);
   parameters_.take_weights_from(weights);

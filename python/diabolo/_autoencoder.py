@@ -85,6 +85,9 @@ class AutoEncoder(NetworkEstimator):
         How to scale each feature on the way in: to mean 0 and standard deviation 1, or to [0, 1], by the
         training rows alone. Constant features are only shifted. Reconstructions are scaled back. (Other rows
         may come to lie somewhat outside [0, 1]; binary cross-entropy bears it.)
+    zeros : {"values", "missing"}, default "values"
+        What the elements mean that a sparse X does not store. "values": zeros like any others. "missing":
+        unknown; losses, errors and scores count what is stored alone, each row with the mean over its own.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seed of weights, shuffling and validation rows. None: a new one each time.
     n_jobs : int or None, default None
@@ -125,8 +128,9 @@ class AutoEncoder(NetworkEstimator):
     Notes
     -----
     X may be a NumPy array of float16, float32, float64, any integer type or bool, with any strides, read-only
-    or memory-mapped; a pandas or polars frame of such columns; or what `numpy.asarray` turns into such an
-    array. It is never copied or converted as a whole. It must not change while a method runs.
+    or memory-mapped; a pandas or polars frame of such columns; a sparse matrix or array of SciPy; or what
+    `numpy.asarray` turns into such an array. It is never copied or converted as a whole, but for sparse ones
+    in other formats than CSR. It must not change while a method runs.
 
     Errors are measured on scaled values, so that features with large units do not drown the others.
 
@@ -148,6 +152,7 @@ class AutoEncoder(NetworkEstimator):
     """
 
     _in_files: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     code_activation: str = "identity"
     output_activation: str = "auto"

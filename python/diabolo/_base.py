@@ -23,6 +23,9 @@ class Estimator:
 
     _fitted: Fitted | None = None
 
+    # Whether X may be a sparse matrix.
+    _takes_sparse: ClassVar[bool] = False
+
     # Set by each class that files may hold, itself; a subclass of it does not count.
     _in_files: ClassVar[bool]
 
@@ -110,7 +113,7 @@ class Estimator:
             estimator_type=None,
             target_tags=utils.TargetTags(required=False),
             transformer_tags=utils.TransformerTags(preserves_dtype=["float32"]),
-            input_tags=utils.InputTags(),
+            input_tags=utils.InputTags(sparse=self._takes_sparse),
         )
 
     # ---- Files ----

@@ -34,6 +34,10 @@ class Blocks:
         What the blocks must have; None: what the first one has.
     unit_interval : str or None
         Why the values must lie in [0, 1].
+    sparse : bool
+        Whether blocks may be sparse.
+    check : callable or None
+        Raises an error for a block that the estimator makes nothing of.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Blocks:
         feature_names: tuple[str, ...] | None,
         unit_interval: str | None,
         threads: int,
+        sparse: bool = False,
+        check: Callable[[Table], None] | None = None,
     ) -> None:
         if not callable(source) and (isinstance(source, (str, bytes)) or not isinstance(source, Iterable)):
             raise InvalidDataError(
@@ -59,6 +65,8 @@ class Blocks:
         self.feature_names = feature_names
         self.unit_interval = unit_interval
         self.threads = threads
+        self.sparse = sparse
+        self.check = check
         self.has_failed = False  # whether the source, or what it gave, raised
         self._first: tuple[Table, Iterator[Any]] | None = None
 
@@ -103,10 +111,12 @@ class Blocks:
             raise InvalidDataError(
                 f"{self.owner}: blocks must have at least one block of rows in every epoch. Got none."
             ) from None
-        table = as_table(block, self.owner, self.name)
+        table = as_table(block, self.owner, self.name, sparse=self.sparse)
         if self.features is None:
             self.features, self.feature_names = table.rows.features, table.feature_names
         check_features(table, self.features, self.feature_names)
+        if self.check is not None:
+            self.check(table)
         check_values(table, unit_interval=self.unit_interval, threads=self.threads)
         return table
 

@@ -114,6 +114,17 @@ class DenoisingAutoEncoder(AutoEncoder):
         return Architecture((noise, *layers), code_layers + 1)
 
     @classmethod
+    def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:
+        p = parameters
+        if p.corruption != "masking":
+            rule = f"'masking' when {name} is sparse: other noise would fill its zeros"
+            raise broken(owner, "corruption", rule, p.corruption)
+        for weight in ("corrupted_weight", "clean_weight"):
+            if getattr(p, weight) != 1.0:
+                rule = f"1 when {name} is sparse, whose zeros noise leaves as they are"
+                raise broken(owner, weight, rule, getattr(p, weight))
+
+    @classmethod
     def _why_unit_interval(cls, parameters: Any) -> str | None:
         if parameters.corruption == "salt_and_pepper" and parameters.scale is None:
             return "when corruption='salt_and_pepper' and scale=None (scale='minmax' brings them there)"

@@ -80,6 +80,7 @@ def new_trainer(
         validation_rows,
         loss=p.loss,
         sum_features=sum_features,
+        stored_only=p.zeros == "missing",
         batch_size=min(p.batch_size, rows.count),
         epochs=p.epochs,
         learning_rate=p.learning_rate if learning_rate is None else learning_rate,

@@ -76,11 +76,13 @@ class TrainingEstimator(Kind):
             feature_names=None if before is None else before.fitting.feature_names,
             unit_interval=self._why_unit_interval(p),
             threads=threads,
+            sparse=self._takes_sparse,
+            check=lambda table: self._check_container(p, table),
         )
         rows = blocks.peek().rows
         plan = self._architecture(rows.features, p)
         _check_goes_on(owner, "partial_fit", plan)
-        check_memory(owner, p, plan, rows.count, threads)
+        check_memory(owner, p, plan, rows, threads)
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         state = None if before is None else before.optimizer_state
@@ -88,7 +90,7 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             history = outcome.history if before is None else _joined(before.fitting.history, outcome.history)
-            fitting = Fitting(p.loss, p.scale, blocks.feature_names, history, "partial_fit")
+            fitting = Fitting(p.loss, p.scale, blocks.feature_names, history, "partial_fit", p.zeros)
             return Fitted(plan, outcome.model, fitting, trainer.completed_state())
 
         self._train(p, trainer, fitted, Progress(), validates=False)
@@ -150,16 +152,19 @@ class TrainingEstimator(Kind):
             feature_names=None if before is None else before.fitting.feature_names,
             unit_interval=values,
             threads=threads,
+            sparse=self._takes_sparse,
+            check=lambda table: self._check_container(p, table),
         )
         check_reading(owner, p, source, starts_anew=before is None)
-        validation = None if X_val is None else as_table(X_val, owner, "X_val")
+        validation = None if X_val is None else as_table(X_val, owner, "X_val", sparse=self._takes_sparse)
         first = source.peek().rows
         plan = self._architecture(first.features, p)
         _check_goes_on(owner, "fit_blocks", plan)
         if validation is not None:
+            self._check_container(p, validation, trains=False)
             check_features(validation, plan.features, source.feature_names)
             check_values(validation, unit_interval=values, threads=threads)
-        check_memory(owner, p, plan, first.count, threads)
+        check_memory(owner, p, plan, first, threads)
         seed = seed_from(p.random_state)
 
         def scaler() -> Scaler | None:
@@ -174,9 +179,8 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             names = source.feature_names
-            return Fitted(
-                plan, outcome.model, Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason)
-            )
+            fitting = Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason, p.zeros)
+            return Fitted(plan, outcome.model, fitting)
 
         self._train(p, trainer, fitted, progress, validates=validation is not None, blocks=source)
         return self

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 from diabolo._architecture import Architecture, dense_architecture
 from diabolo._base import Estimator
+from diabolo._inputs import Table
 from diabolo._parameters import RULES, check_combinations, checked_parameters
-from diabolo._validation import Rule
+from diabolo._validation import Rule, broken
 
 
 class Kind(Estimator):
@@ -35,6 +36,28 @@ class Kind(Estimator):
     def _architecture(cls, features: int, parameters: Any) -> Architecture:
         """Return the network of these (checked) hyper-parameters."""
         return dense_architecture(features, parameters)
+
+    @classmethod
+    def _check_container(cls, parameters: Any, table: Table, *, trains: bool = True) -> None:
+        """Refuse (checked) hyper-parameters that make nothing of sparse rows, or of dense ones.
+
+        `trains` says whether these are rows to train on, not rows to be evaluated.
+        """
+        p, owner, name = parameters, table.owner, table.name
+        if not table.is_sparse:
+            if p.zeros == "missing":
+                rule = f"'values' when {name} is dense: what is missing in it, nothing tells"
+                raise broken(owner, "zeros", rule, p.zeros)
+            return
+        if p.scale is not None:
+            rule = f"None when {name} is sparse (shifting its zeros would fill it; MaxAbsScaler does not)"
+            raise broken(owner, "scale", rule, p.scale)
+        if trains:
+            cls._check_sparse(owner, p, name)
+
+    @classmethod
+    def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:
+        """Check what a kind's own (checked) hyper-parameters must be to train on sparse rows."""
 
     @classmethod
     def _why_unit_interval(cls, parameters: Any) -> str | None:

@@ -66,6 +66,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
     max_seconds: float | None = None
     callbacks: Sequence[Any] | None = None
     scale: Literal["standard", "minmax"] | None = None
+    zeros: Literal["values", "missing"] = "values"
     # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
     n_jobs: int | None = None
@@ -135,14 +136,17 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         if p.checkpoint is not None:
             check_class(self)
         threads = training_threads(p.n_jobs)
-        table = as_table(X, owner, "X")
+        table = as_table(X, owner, "X", sparse=self._takes_sparse)
+        self._check_container(p, table)
         plan = self._architecture(table.rows.features, p)
         if resumed is not None:
             resumed.check_parameters(owner, p, plan.features)
-        validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
-        if validation_table is not None:
+        validation_table = None
+        if X_val is not None:
+            validation_table = as_table(X_val, owner, "X_val", sparse=self._takes_sparse)
+            self._check_container(p, validation_table, trains=False)
             check_features(validation_table, plan.features, table.feature_names)
-        check_memory(owner, p, plan, table.rows.count, threads)
+        check_memory(owner, p, plan, table.rows, threads)
         for checked_table in filter(None, (table, validation_table)):
             check_values(checked_table, unit_interval=self._why_unit_interval(p), threads=threads)
 
@@ -157,7 +161,8 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         )
 
         def fitted(outcome: Outcome) -> Fitted:
-            fitting = Fitting(p.loss, p.scale, table.feature_names, outcome.history, outcome.stop_reason)
+            names = table.feature_names
+            fitting = Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason, p.zeros)
             return Fitted(plan, outcome.model, fitting)
 
         def save_checkpoint(state: RunState) -> None:
@@ -291,11 +296,14 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         if per_feature and loss != "mse":
             raise broken(owner, "metric", "'mse' when per_feature=True", metric)
         fitted, table, threads = self._prepared(X)
+        only_stored = stored_only(fitted, table)
         if per_feature:
-            return checked_values(fitted.model.feature_errors(table.rows, threads, True), table)
+            return checked_values(fitted.model.feature_errors(table.rows, threads, True, only_stored), table)
         interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
         sum_features = self._sums_features and metric == "loss"
-        errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None, sum_features)
+        errors = fitted.model.row_errors(
+            table.rows, loss, threads, True, interval is not None, sum_features, only_stored
+        )
         return checked_values(errors, table, interval)
 
     def score_samples(self, X: Any) -> Float32Array:
@@ -403,7 +411,9 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
     def _row_errors(self, table: Table, loss: str) -> Float32Array:
         """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
         fitted, table, threads = self._prepared(table)
-        return checked_values(fitted.model.row_errors(table.rows, loss, threads, True), table)
+        only_stored = stored_only(fitted, table)
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, stored_only=only_stored)
+        return checked_values(errors, table)
 
     def _prepared(self, X: Any) -> tuple[Fitted, Table, int]:
         """Return the fitted model, X as a table of its features, and the threads to use.
@@ -411,9 +421,26 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         Values are checked by the pass that reads them (see `checked_values`).
         """
         fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
+        table = as_table(X, type(self).__name__, "X", sparse=self._takes_sparse)
         check_features(table, fitted.features, fitted.fitting.feature_names)
+        if fitted.fitting.scale is not None and table.is_sparse:
+            raise InvalidDataError(
+                f"{table.owner}: X must be dense when scale={fitted.fitting.scale!r}, which it was fitted "
+                f"with. Got sparse data, {type(table.source).__name__}."
+            )
         return fitted, table, threads
+
+
+def stored_only(fitted: Fitted, table: Table) -> bool:
+    """Return whether errors count what sparse rows store alone; refuse rows that do not tell."""
+    if fitted.fitting.zeros == "values":
+        return False
+    if not table.is_sparse:
+        raise InvalidDataError(
+            f"{table.owner}: {table.name} must be sparse for errors when zeros='missing', which it was "
+            "fitted with: what is missing in dense rows, nothing tells. Got dense data."
+        )
+    return True
 
 
 def checked_values(result: _Array | None, table: Table, unit_interval: str | None = None) -> _Array:

@@ -29,6 +29,7 @@ from diabolo._validation import (
 
 LOSSES = ("mse", "mae", "huber", "binary_crossentropy")
 METRICS = ("mse", "loss")
+ZEROS = ("values", "missing")
 
 
 class _Jobs(Integer):
@@ -71,6 +72,7 @@ RULES: dict[str, Rule] = {
     "max_seconds": OrNone(Real(0.0, above_low=True, infinite=True)),
     "callbacks": Callbacks(),
     "scale": OrNone(Choice(("standard", "minmax"))),
+    "zeros": Choice(ZEROS),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
     "matmul_precision": Choice(MATMUL_PRECISIONS),

@@ -197,6 +197,7 @@ def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
     facts = {**facts, "history": history, "feature_names": None if names is None else tuple(names)}
     facts["loss"] = Choice((*LOSSES, "gaussian")).convert(facts["loss"])
     facts["scale"] = RULES["scale"].convert(facts["scale"])
+    facts["zeros"] = RULES["zeros"].convert(facts.get("zeros", "values"))
     facts["stop_reason"] = str(facts["stop_reason"])
     weights = {name: tensors[name] for name in architecture.parameter_shapes()}
     return restored(

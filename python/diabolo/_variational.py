@@ -11,7 +11,7 @@ import numpy.typing as npt
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
 from diabolo._layers import DenseLayer, GaussianCodeLayer
-from diabolo._network_estimator import NetworkEstimator, checked_values
+from diabolo._network_estimator import NetworkEstimator, checked_values, stored_only
 from diabolo._parameters import RULES
 from diabolo._random import seed_from
 from diabolo._types import Float32Array, Float64Array
@@ -90,6 +90,7 @@ class VariationalAutoEncoder(NetworkEstimator):
 
     _in_files: ClassVar[bool] = True
     _sums_features: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     output_variance: float | Literal["learned"] = "learned"
@@ -232,7 +233,15 @@ class VariationalAutoEncoder(NetworkEstimator):
         loss = fitted.fitting.loss
         interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
         evidence = fitted.model.evidence(
-            table.rows, loss, importance, seed, samples, threads, True, interval is not None
+            table.rows,
+            loss,
+            importance,
+            seed,
+            samples,
+            threads,
+            True,
+            interval is not None,
+            stored_only(fitted, table),
         )
         return checked_values(evidence, table, interval)
 
