@@ -140,7 +140,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         self._check_container(p, table)
         plan = self._architecture(table.rows.features, p)
         if resumed is not None:
-            resumed.check_parameters(owner, p, plan.features)
+            resumed.check_parameters(owner, p, plan.features, self._checked_values)
         validation_table = None
         if X_val is not None:
             validation_table = as_table(X_val, owner, "X_val", sparse=self._takes_sparse)
