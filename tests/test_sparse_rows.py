@@ -137,6 +137,37 @@ def test_the_same_bits_as_dense_rows(settings: dict[str, Any], rule: str) -> Non
     assert len({next(iter(digests[isa])) for isa in FUSED_ISAS}) <= 1
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("precision", ["bfloat16_3x", "bfloat16"])
+def test_less_precise_products(precision: str, tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored elements are multiplied as float32; the other layers as they are asked to."""
+    monkeypatch.setenv("DIABOLO_FORCE_MATMUL_PRECISION", "1")
+    architecture = hourglass([130, 33, 5], "tanh", tied=tied)
+    X = counts(600, 130)
+    specs = [
+        _core.Dense(
+            layer.name, inputs, outputs, "tanh", "glorot_uniform", layer.tied_to or "", products=precision
+        )
+        for layer, inputs, outputs in zip(
+            architecture.layers, architecture.widths, architecture.widths[1:], strict=False
+        )
+    ]
+    weights = architecture.trained_looking_model().get_weights()
+    model = _core.Model(specs, architecture.code_layers, 1).with_weights(weights)
+    assert set(model.products()) == {precision}
+    _, _, gradients = trainer(model, rows_of(X), batch_size=600).gradients(rows_of(X))
+    expected = reference.loss_and_gradients(architecture.layers, weights, X.toarray(), X.toarray(), "mse")
+    for name, gradient in gradients.items():
+        tolerance = 1e-2 if precision == "bfloat16" else 3e-5
+        assert 1e-7 < relative_error(gradient, expected.gradients[name]) < tolerance, name
+    digests = set()
+    for threads in (1, 2, 5):
+        of = trainer(model, rows_of(X), batch_size=50, threads=threads)
+        assert of.run_epoch(None).outcome == "completed"
+        digests.add(digest(completed_weights(of)))
+    assert len(digests) == 1
+
+
 @pytest.mark.parametrize("index_type", [np.int32, np.int64])
 @pytest.mark.parametrize(
     "type_", [np.float16, np.float32, np.float64, np.int8, np.uint16, np.int32, np.uint64, np.bool_]
