@@ -474,9 +474,27 @@ def test_what_only_dense_or_only_sparse_rows_can_be() -> None:
     with pytest.raises(InvalidDataError, match="X must be sparse for errors when zeros='missing'"):
         missing.score_samples(X.toarray())
     np.testing.assert_array_equal(missing.transform(X.toarray()), missing.transform(X))
+    with pytest.raises(InvalidParameterError, match="zeros must be 'values' for to_c"):
+        missing.to_c("never.h")
+    with pytest.raises(InvalidParameterError, match="zeros must be 'values' for part='scores'"):
+        missing.to_onnx("never.onnx", part="scores")
     # Only training adds noise.
     noisy = DenoisingAutoEncoder(2, corruption="gaussian", epochs=1).fit(X.toarray(), X_val=X)
     np.testing.assert_array_equal(noisy.transform(X), noisy.transform(X.toarray()))
+
+
+def test_a_kind_says_itself_that_it_takes_sparse_rows() -> None:
+    class Mine(AutoEncoder):  # a user's
+        pass
+
+    class AnotherKind(AutoEncoder):
+        __module__ = "diabolo._another_kind"
+
+    X = counts()
+    assert Mine(2, epochs=1).fit(X).__sklearn_tags__().input_tags.sparse
+    assert not AnotherKind().__sklearn_tags__().input_tags.sparse
+    with pytest.raises(InvalidDataError, match=r"X must be dense\. Got sparse data"):
+        AnotherKind(2, epochs=1).fit(X)
 
 
 # ---- In company ----
@@ -529,6 +547,24 @@ def test_memory(rows: int, megabytes: int) -> None:
     command = [sys.executable, "-c", PEAK_OF_A_FIT, str(rows), "20000", "100", "2"]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(finished.stdout) < megabytes
+
+
+def test_the_core_takes_no_dense_rows_for_sparse_ones() -> None:
+    X = counts()
+    model = hourglass([60, 5]).model()
+    with pytest.raises(ValueError, match="only sparse rows tell which elements are stored"):
+        trainer(model, X.toarray(), stored_only=True)
+    with pytest.raises(ValueError, match="only sparse rows tell which elements are stored"):
+        model.row_errors(_core.Rows(X.toarray()), "mse", 1, stored_only=True)
+    with pytest.raises(ValueError, match="a trainer for sparse rows takes only such"):
+        trainer(model, rows_of(X)).gradients(_core.Rows(X.toarray()))
+    with pytest.raises(ValueError, match="are read by their stored elements"):
+        rows_of(X).column_moments(1)
+    model.set_scaler(np.ones(60), np.ones(60))
+    with pytest.raises(ValueError, match="sparse rows are not scaled"):
+        trainer(model, rows_of(X))
+    with pytest.raises(ValueError, match="sparse rows are not scaled"):
+        model.transform(rows_of(X), 1)
 
 
 def test_the_plan_counts_sparse_rows() -> None:

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/aligned.h"
+#include "base/check.h"
 
 namespace diabolo {
 namespace {
@@ -16,6 +17,8 @@ constexpr Index kPieceRows = 32;
 
 /// Operations per element of a pass, for polling: reading from a disk is slow, so poll often.
 constexpr double kCostPerElement = 50.0;
+
+constexpr const char* kOnlyDense = "sparse rows are read by their stored elements.";
 
 Index pieces_of(const Rows& rows) { return (rows.count() + kPieceRows - 1) / kPieceRows; }
 
@@ -140,6 +143,7 @@ std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int th
 }
 
 ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
+  require(rows.sparse() == nullptr, kOnlyDense);
   // Pieces are merged in order, a wave at a time: the same sums for any number of threads, in little memory.
   constexpr Index wave = 16;
   const Index features = rows.features();
@@ -177,6 +181,7 @@ ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
 }
 
 ColumnRanges column_ranges(const Rows& rows, int threads, PollHook* hook) {
+  require(rows.sparse() == nullptr, kOnlyDense);
   const Index features = rows.features();
   const auto columns = static_cast<std::size_t>(features);
   constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -2,6 +2,7 @@
 #include "data/rows.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 
 #include "base/check.h"
@@ -91,7 +92,7 @@ Rows Rows::take(const std::vector<Index>& rows) const {
 }
 
 void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const {
-  require(!sparse_, "sparse rows are read by their stored elements.");
+  assert(!sparse_);
   if (columns_.empty()) {
     with_type(type_, [&](auto* type) {
       using T = std::remove_cvref_t<decltype(*type)>;
@@ -131,7 +132,7 @@ void Rows::prefetch(Index source_row) const {
 }
 
 void Rows::gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const {
-  require(!sparse_, "sparse rows are read by their stored elements.");
+  assert(!sparse_);
   for (Index c = 0; c < features_; ++c) {
     const Column column = columns_.empty() ? Column{base_ + c * column_stride_, row_stride_, type_}
                                            : columns_[static_cast<std::size_t>(c)];

@@ -47,13 +47,17 @@ class Rows {
   [[nodiscard]] Rows slice(Index begin, Index end) const;
   [[nodiscard]] Rows take(const std::vector<Index>& rows) const;
 
+  // ---- Of dense rows; sparse ones are read by their table ----
+
   /// out (count, features) = the given rows of the table (not of the selection), scaled, as float32.
   void gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const;
-  /// Asks for the memory of a row of the table, which then is on its way while other work goes on.
-  void prefetch(Index source_row) const;
-
   /// out (count, features) in double precision, unscaled.
   void gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const;
+
+  // ---- Of all ----
+
+  /// Asks for the memory of a row of the table, which then is on its way while other work goes on.
+  void prefetch(Index source_row) const;
 
  private:
   Rows() = default;

@@ -62,6 +62,8 @@ int Inference::useful_threads(const Rows& rows, Range layers) const {
 SparseBatch Inference::sparse_batch(const Rows& rows, Range layers, const Objective* objective,
                                     Index count) const {
   const SparseTable* table = rows.sparse();
+  require(table != nullptr || objective == nullptr || !objective->stored_only,
+          "only sparse rows tell which elements are stored.");
   if (table == nullptr) return {};
   require(layers.begin == 0, "sparse rows enter a network at its first layer.");
   require(scaler_.empty(), "sparse rows are not scaled.");

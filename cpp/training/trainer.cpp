@@ -40,6 +40,7 @@ int useful_threads(const Network& network, Index slab_rows, int threads) {
 
 SparseBatch sparse_batch(const Network& network, const Rows& rows, const Objective& objective, Index count) {
   const SparseTable* table = rows.sparse();
+  require(table != nullptr || !objective.stored_only, "only sparse rows tell which elements are stored.");
   if (table == nullptr) return {};
   return {network, objective, count, table->most_stored(), Purpose::training};
 }

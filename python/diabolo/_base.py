@@ -23,11 +23,17 @@ class Estimator:
 
     _fitted: Fitted | None = None
 
-    # Whether X may be a sparse matrix.
+    # Whether X may be a sparse matrix. Each kind says so itself, for what a kind derived from it adds may not
+    # take sparse rows; only classes outside of this package inherit it.
     _takes_sparse: ClassVar[bool] = False
 
     # Set by each class that files may hold, itself; a subclass of it does not count.
     _in_files: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__.startswith("diabolo."):
+            cls._takes_sparse = vars(cls).get("_takes_sparse", False)
 
     # ---- Parameters ----
 

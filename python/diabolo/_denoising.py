@@ -61,6 +61,7 @@ class DenoisingAutoEncoder(AutoEncoder):
     """
 
     _in_files: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
     noise_scale: float = 0.1

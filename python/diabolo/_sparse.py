@@ -69,6 +69,7 @@ class SparseAutoEncoder(AutoEncoder):
     """
 
     _in_files: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     sparsity: Literal["l1", "kl", "top_k"] = "l1"
     sparsity_weight: float = 1e-3
