@@ -6,7 +6,7 @@ rows is up to the estimator.
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +78,8 @@ def as_table(data: Any, owner: str, name: str) -> Table:
         count, features = len(data), len(columns)
     else:
         array = _as_array(data, refuse)
+        if array.ndim == 0 and array.dtype.kind == "O":
+            raise refuse("be a 2-D array of numbers", _kind_of_object(data))
         if array.ndim != 2:
             dimensions = f"{array.ndim}-D, shape {array.shape}"
             raise refuse(
@@ -197,8 +199,16 @@ def _as_array(data: object, refuse: Any) -> AnyArray:
     # What an object's own __array__ raises is up to it: torch, for one, raises RuntimeError and TypeError.
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise refuse(
-            "be something NumPy makes a 2-D array of", f"{type(data).__name__}, of which it says: {error}"
+            "be something NumPy makes a 2-D array of", f"{type(data).__name__}, of which it says: {str(error).rstrip('.')}"
         ) from error
+
+
+def _kind_of_object(data: object) -> str:
+    """Return what to call an object that NumPy takes for a single value."""
+    if data is None:
+        return "None"
+    advice = ". Rows that come in blocks are for fit_blocks" if isinstance(data, Iterator) else ""
+    return f"an object of type {type(data).__name__}{advice}"
 
 
 def _as_numbers(array: AnyArray, column: str, refuse: Any) -> AnyArray:
@@ -229,7 +239,7 @@ def _refuse_dtype(dtype: np.dtype[Any], column: str, refuse: Any) -> None:
         "f": ". Convert it with .astype(numpy.float64)",
         "U": ". If it holds numbers, convert it with .astype(numpy.float32)",
         "S": ". If it holds numbers, convert it with .astype(numpy.float32)",
-        "M": ". Convert it to numbers first: the time since a chosen moment, the hour of the day, ...",
+        "M": ". Convert it to numbers first: the time since a chosen moment, or the hour of the day",
         "m": ". Convert it to numbers first, by dividing by a numpy.timedelta64",
     }.get(dtype.kind, "")
     if dtype.names is not None:
@@ -262,12 +272,21 @@ def _frame_columns(data: Any, refuse: Any) -> list[AnyArray] | None:
 
 def _pandas_column(series: Any, label: object, refuse: Any) -> AnyArray:
     where = f" in column {label!r}"
-    if not isinstance(series.dtype, np.dtype):
+    if isinstance(series.dtype, np.dtype):
+        return _as_numbers(series.to_numpy(copy=False), where, refuse)
+    types = sys.modules["pandas"].api.types
+    is_number = types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+    # Categories are labels even if they are numbers; sparse columns would be unpacked.
+    if not is_number or series.dtype.name == "category" or hasattr(series, "sparse"):
         raise refuse(
-            f"hold plain NumPy numbers ({_ACCEPTED})",
-            f"dtype {series.dtype}{where}. Convert it with .astype('float32'), missing values filled",
+            f"hold plain numbers ({_ACCEPTED})",
+            f"dtype {series.dtype}{where}. If it holds numbers, convert it with .astype('float32')",
         )
-    return _as_numbers(series.to_numpy(copy=False), where, refuse)
+    # Numbers beside a mask of those that are missing, or of pyarrow.
+    missing = series.isna().to_numpy()
+    if missing.any():
+        raise refuse("not contain NaN, null or infinity", f"a null at row {int(missing.argmax())}{where}")
+    return _as_numbers(series.to_numpy(), where, refuse)
 
 
 def _polars_column(series: Any, refuse: Any) -> AnyArray:
