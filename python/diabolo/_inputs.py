@@ -199,7 +199,8 @@ def _as_array(data: object, refuse: Any) -> AnyArray:
     # What an object's own __array__ raises is up to it: torch, for one, raises RuntimeError and TypeError.
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise refuse(
-            "be something NumPy makes a 2-D array of", f"{type(data).__name__}, of which it says: {str(error).rstrip('.')}"
+            "be something NumPy makes a 2-D array of",
+            f"{type(data).__name__}, of which it says: {str(error).rstrip('.')}",
         ) from error
 
 
