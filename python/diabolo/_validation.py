@@ -188,8 +188,9 @@ class OrNone(Rule):
 
 
 def listed(options: Iterable[str]) -> str:
-    """Return the names as text: "one of 'a', 'b'"."""
-    return "one of " + ", ".join(repr(option) for option in options)
+    """Return the names as text: "one of 'a', 'b'", or the only one."""
+    names = [repr(option) for option in options]
+    return names[0] if len(names) == 1 else "one of " + ", ".join(names)
 
 
 def shown(value: object) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
+from diabolo._inputs import as_table, check_features
 from diabolo._layers import DenseLayer, GaussianCodeLayer
 from diabolo._network_estimator import NetworkEstimator, checked_values
 from diabolo._parameters import RULES
@@ -175,17 +176,22 @@ class VariationalAutoEncoder(NetworkEstimator):
         """
         owner = type(self).__name__
         count = checked(owner, "n", Integer(2), n)
-        self._require_fitted()
-        for name, row in (("a", a), ("b", b)):
-            if np.ndim(row) != 1:
-                raise InvalidDataError(
-                    f"{owner}: {name} must be a single row, of shape (n_features,). "
-                    f"Got shape {np.shape(row)}."
-                )
-        ends = (np.asarray(self.transform(np.asarray(row)[None, :])) for row in (a, b))
-        start, end = (codes[0].astype(np.float64) for codes in ends)
+        start, end = self._code_of(a, "a"), self._code_of(b, "b")
         way = np.linspace(0.0, 1.0, count)[:, None]
         return self.inverse_transform((1.0 - way) * start + way * end)
+
+    def _code_of(self, row: npt.ArrayLike, name: str) -> Float64Array:
+        fitted, threads, owner = self._require_fitted(), self._threads(), type(self).__name__
+        if np.ndim(row) != 1:
+            raise InvalidDataError(
+                f"{owner}: {name} must be a single row, of shape (n_features,). Got shape {np.shape(row)}."
+            )
+        # A row has no names of its own, and need not: it is taken to be in the order of the columns.
+        names = fitted.fitting.feature_names
+        table = as_table(np.asarray(row)[None, :], owner, name)._replace(feature_names=names)
+        check_features(table, fitted.features, names)
+        codes = checked_values(fitted.model.transform(table.rows, threads, True), table)
+        return codes[0].astype(np.float64)
 
     # ---- The model of the distribution ----
 
