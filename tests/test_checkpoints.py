@@ -255,7 +255,7 @@ def test_files_that_are_no_checkpoints(X: Any, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         estimator().fit(X, resume_from=tmp_path / "nothing")
     estimator().fit(X).save(tmp_path / "model")
-    with pytest.raises(diabolo.ModelFileError, match="no 'checkpoint'"):
+    with pytest.raises(diabolo.ModelFileError, match="no checkpoint of a run"):
         estimator().fit(X, resume_from=tmp_path / "model")
 
 

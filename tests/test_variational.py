@@ -420,11 +420,11 @@ def test_bad_arguments() -> None:
     with pytest.raises(InvalidDataError, match=r"b must be a single row, .* Got shape \(1, 3\)"):
         fitted.interpolate(np.zeros(3), np.zeros((1, 3)))
     with pytest.raises(
-        InvalidDataError, match="^b has 4 features, but VariationalAutoEncoder is expecting 3"
+        InvalidDataError, match=r"^b has 4 features, but VariationalAutoEncoder is expecting 3"
     ):
         fitted.interpolate(np.zeros(3), np.zeros(4))
     with pytest.raises(
-        InvalidDataError, match="a must not contain NaN or infinity. Got nan at row 0, column 1"
+        InvalidDataError, match=r"a must not contain NaN or infinity\. Got nan at row 0, column 1"
     ):
         fitted.interpolate([0.0, np.nan, 0.0], np.zeros(3))
     with pytest.raises(InvalidParameterError, match=r"n_samples must be an int >= 1\. Got 0\.5"):

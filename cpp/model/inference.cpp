@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -30,6 +32,12 @@ bool all_valid(MatrixView<float> x, float low, float high) {
     if (bad != 0) return false;
   }
   return true;
+}
+
+/// An error that is no number comes of infinities met on the way: such a row is as far off as can be, and
+/// must not pass every comparison with a threshold, as NaN does.
+float beyond_numbers(float error) {
+  return std::isnan(error) ? std::numeric_limits<float>::infinity() : error;
 }
 
 /// Borrowed for a pass, given back however it ends.
@@ -153,6 +161,7 @@ PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, 
   return run(rows, network_.all(), scaler_, &objective,
              [&](const NetworkBuffers&, Range here, Index first, const float* lanes) {
                network_.kernels().finish_loss(lanes, here.size(), scale, out + first);
+               std::transform(out + first, out + first + here.size(), out + first, beyond_numbers);
              });
 }
 
@@ -163,7 +172,7 @@ PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out) c
                  const float* x = buffers.input.row(here.begin + r);
                  const float* y = buffers.output().row(here.begin + r);
                  float* to = out.row(first + r);
-                 for (Index c = 0; c < out.cols; ++c) to[c] = (x[c] - y[c]) * (x[c] - y[c]);
+                 for (Index c = 0; c < out.cols; ++c) to[c] = beyond_numbers((x[c] - y[c]) * (x[c] - y[c]));
                }
              });
 }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from diabolo import _core
 from diabolo._fitted import OptimizerState
 from diabolo._fitting import new_trainer
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Table, as_table, check_features, check_values, is_frame
 from diabolo._types import Poll
 from diabolo._validation import broken, shown
 from diabolo.exceptions import InvalidDataError
@@ -51,6 +51,11 @@ class Blocks:
             raise InvalidDataError(
                 f"{owner}: blocks must be an iterable of blocks of rows, or a callable that returns one. "
                 f"Got {shown(source)}."
+            )
+        if getattr(source, "ndim", None) == 2 or is_frame(source, "polars"):  # pandas' frames have an ndim
+            raise InvalidDataError(
+                f"{owner}: blocks must be an iterable of blocks of rows, or a callable that returns one. Got "
+                f"one table, of type {type(source).__name__}. Pass slices of it, or the whole to fit."
             )
         self.owner = owner
         self.name = name

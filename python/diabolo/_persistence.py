@@ -107,6 +107,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file that `fit` wrote as a checkpoint; raise ModelFileError if it is none."""
 
     def from_contents(contents: _Contents, tensors: Tensors) -> Checkpoint:
+        if "checkpoint" not in contents.metadata:
+            raise ModelFileError("a saved model, no checkpoint of a run")
         facts = contents.get("checkpoint", dict)
         fitted = _fitted_from(contents, tensors)
         return checkpoint_from(

@@ -190,8 +190,9 @@ class VariationalAutoEncoder(NetworkEstimator):
         names = fitted.fitting.feature_names
         table = as_table(np.asarray(row)[None, :], owner, name)._replace(feature_names=names)
         check_features(table, fitted.features, names)
-        codes = checked_values(fitted.model.transform(table.rows, threads, True), table)
-        return codes[0].astype(np.float64)
+        codes: Float32Array = checked_values(fitted.model.transform(table.rows, threads, True), table)
+        code: Float64Array = codes[0].astype(np.float64)
+        return code
 
     # ---- The model of the distribution ----
 
