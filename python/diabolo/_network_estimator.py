@@ -131,7 +131,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         owner = type(self).__name__
         p = self._checked_parameters()
         check_validation(owner, p, X_val is not None)
-        resumed = None if resume_from is None else read_checkpoint(resume_from)
+        resumed = None if resume_from is None else read_checkpoint(resume_from, self._defaults())
         if p.checkpoint is not None:
             check_class(self)
         threads = training_threads(p.n_jobs)

@@ -103,18 +103,22 @@ def load_estimator(path: str | os.PathLike[str], classes: Mapping[str, type[Esti
     return _read(path, lambda contents, tensors: _from_contents(contents, tensors, classes))
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a file that `fit` wrote as a checkpoint; raise ModelFileError if it is none."""
+def read_checkpoint(path: str | os.PathLike[str], defaults: Mapping[str, object]) -> Checkpoint:
+    """Read a file that `fit` wrote as a checkpoint; raise ModelFileError if it is none.
+
+    A hyper-parameter that an older version did not know has its default there.
+    """
 
     def from_contents(contents: _Contents, tensors: Tensors) -> Checkpoint:
         if "checkpoint" not in contents.metadata:
             raise ModelFileError("a saved model, no checkpoint of a run")
         facts = contents.get("checkpoint", dict)
+        parameters = contents.get("parameters", dict)
         fitted = _fitted_from(contents, tensors)
         return checkpoint_from(
             path,
             contents.get("class", str),
-            {name: _decoded(value, {}) for name, value in contents.get("parameters", dict).items()},
+            {**defaults, **{name: _decoded(value, {}) for name, value in parameters.items()}},
             fitted.model.get_weights(),
             fitted.model.scaler(),
             fitted.fitting.history,
