@@ -55,6 +55,15 @@ def test_same_bits_of_every_kind(kind: AutoEncoder, tmp_path: Path) -> None:
     assert_same(tmp_path / "model", ae, X)
 
 
+def test_same_bits_with_a_softmax(tmp_path: Path) -> None:
+    X = rows()
+    X[:, :2] = np.eye(2)[np.arange(len(X)) % 2]
+    groups = [[0, 1]]
+    ae = AutoEncoder(2, loss="categorical_crossentropy", categorical_groups=groups, epochs=2, random_state=0)
+    ae.fit(X).save(tmp_path / "model")
+    assert_same(tmp_path / "model", ae, X)
+
+
 def test_checkpoints_are_models(tmp_path: Path) -> None:
     X = rows()
     ae = AutoEncoder(2, epochs=2, random_state=0, scale="minmax", checkpoint=tmp_path / "run").fit(X)

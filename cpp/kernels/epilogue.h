@@ -144,6 +144,7 @@ void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace&
   switch (loss.loss) {
     case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, place, dy_tile); break;
     case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, place, dy_tile); break;
+    case Loss::hinge: loss_of_tile(loss, HingeError{}, y_tile, place, dy_tile); break;
     case Loss::gaussian:
       gaussian_loss_of_tile(loss, y, place.width, place.row, place.rows, place.column, place.used,
                             dy_tile.data, dy_tile.stride);

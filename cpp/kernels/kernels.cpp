@@ -9,6 +9,7 @@
 #include "kernels/gemm.h"
 #include "kernels/pack.h"
 #include "kernels/pairs.h"
+#include "kernels/softmax.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
 
@@ -222,6 +223,7 @@ const KernelTable table = {
     .activity_gradient = activity_gradient,
     .top_k = top_k,
     .top_k_gradient = top_k_gradient,
+    .grouped_softmax = grouped_softmax,
     .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,

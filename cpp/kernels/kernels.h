@@ -43,8 +43,23 @@ inline constexpr float kLeakySlope = 0.01f;
          a == Activation::softplus;
 }
 
-/// gaussian is minus the logarithm of a density: its variance is a parameter of the last layer.
-enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy, gaussian };
+/// gaussian is minus the logarithm of a density: its variance is a parameter of the last layer. The last two
+/// join the columns of a group, and belong to a softmax.
+enum class Loss : std::uint8_t {
+  mse,
+  mae,
+  huber,
+  binary_crossentropy,
+  gaussian,
+  hinge,
+  categorical_crossentropy,
+  kl_divergence,
+};
+
+/// Whether a loss is one of groups of columns, whose terms are fewer than the columns.
+[[nodiscard]] constexpr bool joins_columns(Loss loss) {
+  return loss == Loss::categorical_crossentropy || loss == Loss::kl_divergence;
+}
 
 /// Log-variances are parameterised as s = 10 tanh(v / 10): e^s lies between 4.5e-5 and 2.2e4 whatever v.
 inline constexpr float kLogVarianceBound = 10.0f;
@@ -120,6 +135,8 @@ struct LossEpilogue {
   float* lanes = nullptr;           // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
   MatrixView<float> delta;          // (rows, outputs); data null: no gradient wanted
   MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  const std::int32_t* classes =
+      nullptr;                          // (rows), in the target's place: of a single group, which column is 1
   const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
   MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
 };
@@ -325,6 +342,20 @@ struct TopKGradient {
   ActivationGradient below;
 };
 
+/// Of each row, y_j = e^z_j / sum of e^z over the columns of j's group; columns of no group pass as they are.
+/// With a loss that joins columns, also that loss and its gradient at z, where nothing overflows: with
+/// targets t, weights w, a = w t,
+///   categorical_crossentropy  sum over a group of -a log y;  gradient  y sum a - a
+///   kl_divergence             the same, plus a log t;        the same gradient
+/// and (z - t)^2 in a column of no group. Other losses are those of y, without a gradient.
+struct GroupedSoftmax {
+  MatrixView<const float> z;      // (rows, columns)
+  const Range* groups = nullptr;  // consecutive columns each, in ascending order
+  Index group_count = 0;
+  MatrixView<float> y;  // (rows, columns); data null: not wanted
+  const LossEpilogue* loss = nullptr;
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -369,6 +400,7 @@ struct KernelTable {
   void (*activity_gradient)(const ActivityGradient&);
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);
+  void (*grouped_softmax)(const GroupedSoftmax&);
   void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);

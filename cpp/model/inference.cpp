@@ -149,7 +149,7 @@ PassOutcome Inference::layer_output(const Rows& rows, Index layer, MatrixView<fl
 }
 
 PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, float* out) const {
-  const auto scale = static_cast<float>(objective.scale(rows.features()));
+  const auto scale = static_cast<float>(objective.scale(network_));
   return run(rows, network_.all(), scaler_, &objective,
              [&](const NetworkBuffers&, Range here, Index first, const float* lanes) {
                network_.kernels().finish_loss(lanes, here.size(), scale, out + first);

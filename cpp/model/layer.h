@@ -159,6 +159,9 @@ class Layer {
   virtual void observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const;
   [[nodiscard]] virtual std::vector<Measure> measures(const double* tallies, Index rows) const;
 
+  /// Of a last layer: how many terms a loss that joins columns has in a row.
+  [[nodiscard]] virtual Index loss_terms() const { return outputs(); }
+
   /// Multiplications and additions of one row's forward pass.
   [[nodiscard]] virtual double forward_cost() const = 0;
 };

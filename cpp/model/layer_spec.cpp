@@ -23,6 +23,7 @@ struct Maker {
     return std::make_unique<ActivityPenalty>(spec);
   }
   std::unique_ptr<Layer> operator()(const TopKSpec& spec) const { return std::make_unique<TopK>(spec); }
+  std::unique_ptr<Layer> operator()(const SoftmaxSpec& spec) const { return std::make_unique<Softmax>(spec); }
 };
 
 }  // namespace

@@ -8,11 +8,13 @@
 #include "model/corruption.h"
 #include "model/dense.h"
 #include "model/gaussian_code.h"
+#include "model/softmax.h"
 #include "model/top_k.h"
 
 namespace diabolo {
 
-using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec>;
+using LayerSpec =
+    std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec, SoftmaxSpec>;
 
 /// Where a layer stands in its network.
 struct LayerPlace {

@@ -21,7 +21,7 @@ namespace diabolo {
 namespace {
 
 /// Far beyond any model, and little memory: a layer is some ten values.
-constexpr JsonLimits kLimits = {.depth = 4, .values = 100'000};
+constexpr JsonLimits kLimits = {.depth = 5, .values = 100'000};
 
 JsonValue metadata(const ModelFile& file, const char* key) {
   const auto found = file.metadata.find(key);
@@ -73,6 +73,17 @@ DenseSpec dense_from(const JsonValue& layer) {
   return spec;
 }
 
+std::vector<Range> groups_of(const JsonValue& described) {
+  if (described.array() == nullptr) throw ModelFileError("a layer's \"groups\" must be an array");
+  std::vector<Range> groups;
+  for (const JsonValue& pair : *described.array()) {
+    const JsonValue::Array* const ends = pair.array();
+    if (ends == nullptr || ends->size() != 2) throw ModelFileError("a group must be two whole numbers");
+    groups.push_back({whole((*ends)[0], "the begin of a group", 0), whole((*ends)[1], "the end of a group")});
+  }
+  return groups;
+}
+
 LayerSpec layer_from(const JsonValue& layer) {
   if (layer.find("layer") == nullptr) return dense_from(layer);  // they came first, and have no name for it
   const std::string kind = text(layer, "layer");
@@ -90,6 +101,7 @@ LayerSpec layer_from(const JsonValue& layer) {
     return ActivityPenaltySpec{units, real(layer, "l1"), real(layer, "kl"), real(layer, "target"),
                                real(layer, "decay")};
   }
+  if (kind == "softmax") return SoftmaxSpec{units, groups_of(member(layer, "groups"))};
   if (kind == "top_k") return TopKSpec{units, whole(member(layer, "k"), "k")};
   throw ModelFileError("it has a layer of an unknown kind, '" + kind + "'");
 }

@@ -59,7 +59,7 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
   AlignedBuffer<Index> source_rows(threads * at_once);
   AlignedBuffer<float> losses(threads * at_once);
   const Index code = network_.code_layers() - 1;
-  const auto scale = static_cast<float>(objective.scale(rows.features()));
+  const auto scale = static_cast<float>(objective.scale(network_));
   std::atomic<bool> invalid{false};
 
   Team team(threads, hook_);

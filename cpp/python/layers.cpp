@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "model/layer_spec.h"
 #include "python/bindings.h"
@@ -49,6 +50,14 @@ void define_layers(py::module_& m) {
 
   py::class_<TopKSpec>(m, "TopK").def(py::init([](Index units, Index k) { return TopKSpec{units, k}; }),
                                       py::arg("units"), py::arg("k"));
+
+  py::class_<SoftmaxSpec>(m, "Softmax")
+      .def(py::init([](Index units, const std::vector<std::pair<Index, Index>>& groups) {
+             SoftmaxSpec spec{units, {}};
+             for (const auto& [begin, end] : groups) spec.groups.push_back({begin, end});
+             return spec;
+           }),
+           py::arg("units"), py::arg("groups"));
 
   py::class_<GaussianCodeSpec>(m, "GaussianCode")
       .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {

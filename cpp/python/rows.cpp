@@ -8,6 +8,7 @@
 
 #include "data/column_statistics.h"
 #include "data/fingerprint.h"
+#include "data/group_sums.h"
 #include "python/arrays.h"
 #include "python/bindings.h"
 #include "python/hook.h"
@@ -90,6 +91,24 @@ void define_rows(py::module_& m) {
              if (!cell) return std::nullopt;
              return std::pair{cell->row, cell->column};
            })
+      .def(
+          "find_improper_group",
+          [](const PyRows& r, const std::vector<std::pair<Index, Index>>& groups, bool zeros_allowed,
+             int threads) -> std::optional<std::pair<Index, Index>> {
+            std::vector<Range> ranges;
+            for (const auto& [begin, end] : groups) ranges.push_back({begin, end});
+            PythonHook hook;
+            const auto found = without_gil(hook, [&](PollHook* h) -> std::optional<GroupOfRow> {
+              try {
+                return find_improper_group(r.rows, ranges, zeros_allowed, threads, h);
+              } catch (const Interrupted&) {
+                return std::nullopt;
+              }
+            });
+            if (!found) return std::nullopt;
+            return std::pair{found->row, found->group};
+          },
+          py::arg("groups"), py::arg("zeros_allowed"), py::arg("threads"))
       .def("fingerprint",
            [](const PyRows& r, int threads) {
              PythonHook hook;

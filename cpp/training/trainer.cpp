@@ -217,7 +217,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
-  const double scale = settings_.objective.scale(network_.outputs(network_.all()));
+  const double scale = settings_.objective.scale(network_);
   std::fill_n(lanes_.row(mine.begin), mine.size() * kernels::kGroup, 0.0f);
   kernels::LossEpilogue loss;
   loss.loss = settings_.objective.loss;

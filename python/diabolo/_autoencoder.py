@@ -1,5 +1,6 @@
 """AutoEncoder, the plain dense kind: its own hyper-parameters, and what those of every kind mean."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +32,8 @@ class AutoEncoder(NetworkEstimator):
     code_activation : str, default "identity"
         Of the code.
     output_activation : str, default "auto"
-        Of the output. "auto" is "sigmoid" for binary cross-entropy and "identity" otherwise.
+        Of the output. "auto" is "sigmoid" for binary cross-entropy, a softmax for categorical cross-entropy
+        and KL divergence, and "identity" otherwise.
     tied_weights : bool, default False
         Whether the decoder's kernels are the encoder's transposed. The decoder must mirror the encoder.
     initializer : str, default "auto"
@@ -39,8 +41,14 @@ class AutoEncoder(NetworkEstimator):
         deviation 0.05) or "orthogonal". "auto" chooses by the layer's activation: "glorot_uniform" for
         identity, sigmoid and tanh, "he_uniform" for the others.
     loss : str, default "mse"
-        "mse", "mae", "huber" (its quadratic part reaches to 1) or "binary_crossentropy" (X in [0, 1]). Each
-        is the mean over rows and features, of values as they are after scaling.
+        "mse", "mae", "huber" (its quadratic part reaches to 1), "hinge" (X in [-1, 1]), "binary_crossentropy"
+        (X in [0, 1]), "categorical_crossentropy" (groups of one-hot columns) or "kl_divergence" (rows that
+        are distributions). Each is the mean over rows and features, of values as they are after scaling; a
+        group of columns is one feature.
+    categorical_groups : sequence of sequences of int, or None, default None
+        The columns of each categorical feature for "categorical_crossentropy", consecutive ones, such as
+        ``[range(3), range(3, 7)]``. Each group is reconstructed as probabilities; columns of no group are
+        numbers, compared by their squared error. None: all columns are one categorical feature.
     optimizer : str or Optimizer, default "adam"
         "adam", "adamw", "sgd" or "rmsprop", or an object such as ``diabolo.Adam(beta_1=0.95)``.
     learning_rate : float, default 1e-3
@@ -153,3 +161,4 @@ class AutoEncoder(NetworkEstimator):
     output_activation: str = "auto"
     tied_weights: bool = False
     loss: str = "mse"
+    categorical_groups: Sequence[Sequence[int]] | None = None

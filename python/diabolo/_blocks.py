@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from diabolo import _core
 from diabolo._fitted import OptimizerState
 from diabolo._fitting import new_trainer
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Table, as_table, check_features
 from diabolo._types import Poll
 from diabolo._validation import broken, shown
 from diabolo.exceptions import InvalidDataError
@@ -32,8 +32,8 @@ class Blocks:
         What messages call a block.
     features, feature_names
         What the blocks must have; None: what the first one has.
-    unit_interval : str or None
-        Why the values must lie in [0, 1].
+    check : callable
+        Refuses a block whose values cannot be used.
     """
 
     def __init__(
@@ -44,8 +44,7 @@ class Blocks:
         name: str,
         features: int | None,
         feature_names: tuple[str, ...] | None,
-        unit_interval: str | None,
-        threads: int,
+        check: Callable[[Table], None],
     ) -> None:
         if not callable(source) and (isinstance(source, (str, bytes)) or not isinstance(source, Iterable)):
             raise InvalidDataError(
@@ -57,8 +56,7 @@ class Blocks:
         self.source: Iterable[Any] | Callable[[], Iterable[Any]] = source
         self.features = features
         self.feature_names = feature_names
-        self.unit_interval = unit_interval
-        self.threads = threads
+        self.check = check
         self.has_failed = False  # whether the source, or what it gave, raised
         self._first: tuple[Table, Iterator[Any]] | None = None
 
@@ -107,7 +105,7 @@ class Blocks:
         if self.features is None:
             self.features, self.feature_names = table.rows.features, table.feature_names
         check_features(table, self.features, self.feature_names)
-        check_values(table, unit_interval=self.unit_interval, threads=self.threads)
+        self.check(table)
         return table
 
 

@@ -56,6 +56,18 @@ class Table(NamedTuple):
         return f"row {row}, column {column}{named}"
 
 
+class Interval(NamedTuple):
+    """Where values must lie, and why, for the message: "when loss=..."."""
+
+    low: float
+    high: float
+    why: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
 def as_table(data: Any, owner: str, name: str) -> Table:
     """Return `data` as a table of at least one row and one column; raise InvalidDataError if it is none.
 
@@ -110,12 +122,9 @@ def as_table(data: Any, owner: str, name: str) -> Table:
     return Table(owner, name, rows, _feature_names(data), source)
 
 
-def check_values(table: Table, *, unit_interval: str | None, threads: int) -> None:
-    """Refuse NaN, infinity and what overflows float32, naming the first; also what lies outside [0, 1].
-
-    `unit_interval` says why the values must lie there, None that they need not.
-    """
-    low, high = (-np.inf, np.inf) if unit_interval is None else (0.0, 1.0)
+def check_values(table: Table, *, interval: Interval | None = None, threads: int) -> None:
+    """Refuse NaN, infinity, what overflows float32, and what lies outside `interval`; name the first."""
+    low, high = (-np.inf, np.inf) if interval is None else interval.ends
     found = table.rows.find_invalid(low, high, threads)
     if found is None:
         return
@@ -127,7 +136,8 @@ def check_values(table: Table, *, unit_interval: str | None, threads: int) -> No
     elif magnitude > _FLOAT32_MAX:
         rule = f"not exceed the range of float32, in which all is computed ({_FLOAT32_MAX:.2g})"
     else:
-        rule = f"lie in [0, 1] {unit_interval}"
+        assert interval is not None
+        rule = f"lie in [{low:g}, {high:g}] {interval.why}"
     raise InvalidDataError(
         f"{table.owner}: {table.name} must {rule}. Got {shown(value)} at {table.place(*found)}."
     )

@@ -140,7 +140,21 @@ class TopKLayer(_WithoutWeights, _TopKFields):
         return _core.TopK(*self)
 
 
-Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer
+class _SoftmaxFields(NamedTuple):
+    units: int
+    groups: tuple[tuple[int, int], ...]  # ranges of columns, [begin, end)
+
+
+class SoftmaxLayer(_WithoutWeights, _SoftmaxFields):
+    """Probabilities of the columns of each group, at the end of a network; other columns go through."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.Softmax:
+        return _core.Softmax(*self)
+
+
+Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer | SoftmaxLayer
 
 # Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
 _KINDS: dict[str, type[Layer]] = {
@@ -148,6 +162,7 @@ _KINDS: dict[str, type[Layer]] = {
     "gaussian_code": GaussianCodeLayer,
     "activity_penalty": ActivityPenaltyLayer,
     "top_k": TopKLayer,
+    "softmax": SoftmaxLayer,
 }
 _OF_VARIANCE = ("variance", "initial_variance")
 

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._checkpoint import RunState, extra_contents, origins_of
+from diabolo._column_groups import check_probabilities
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, new_trainer
 from diabolo._incremental import TrainingEstimator
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Interval, Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation
 from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
@@ -136,15 +137,18 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             check_class(self)
         threads = training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
-        plan = self._architecture(table.rows.features, p)
+        plan = self._network(table.rows.features, p)
         if resumed is not None:
-            resumed.check_parameters(owner, p, plan.features)
+            kind = type(self)
+            resumed.check_parameters(
+                owner, p, lambda given: kind(**given)._checked_parameters(), plan.features
+            )
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
         if validation_table is not None:
             check_features(validation_table, plan.features, table.feature_names)
         check_memory(owner, p, plan, table.rows.count, threads)
         for checked_table in filter(None, (table, validation_table)):
-            check_values(checked_table, unit_interval=self._why_unit_interval(p), threads=threads)
+            self._check_rows(p, checked_table, threads)
 
         seed = seed_from(p.random_state) if resumed is None else resumed.origins.seed
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
@@ -293,9 +297,11 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         fitted, table, threads = self._prepared(X)
         if per_feature:
             return checked_values(fitted.model.feature_errors(table.rows, threads, True), table)
-        interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
+        interval = self._loss_interval(loss, fitted.fitting.scale)
+        check_probabilities(table, loss, fitted.architecture, threads or _core.usable_threads())
+        ends = None if interval is None else interval.ends
         sum_features = self._sums_features and metric == "loss"
-        errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None, sum_features)
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, ends, sum_features)
         return checked_values(errors, table, interval)
 
     def score_samples(self, X: Any) -> Float32Array:
@@ -416,9 +422,9 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         return fitted, table, threads
 
 
-def checked_values(result: _Array | None, table: Table, unit_interval: str | None = None) -> _Array:
+def checked_values(result: _Array | None, table: Table, interval: Interval | None = None) -> _Array:
     """Return what a pass over the table returned; None means that it met a value it refused."""
     if result is not None:
         return result
-    check_values(table, unit_interval=unit_interval, threads=_core.usable_threads())
+    check_values(table, interval=interval, threads=_core.usable_threads())
     raise InvalidDataError(f"{table.owner}: {table.name} must not change while it is read. It did.")

@@ -226,7 +226,7 @@ class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr):
         if X_held_out is not None and not counts_held_out:
             raise broken(owner, "threshold", "'quantile' or 'pareto' when X_held_out is given", p.threshold)
         table = as_table(X, owner, "X")
-        check_values(table, unit_interval=None, threads=_core.usable_threads())
+        check_values(table, threads=_core.usable_threads())
         seed = seed_from(p.random_state)
         training, held_out = table, None
         if X_held_out is not None:

@@ -284,7 +284,7 @@ def _encoded(name: str, value: object) -> object:
         value = os.fsdecode(value)
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (tuple, list, np.ndarray)):
+    if isinstance(value, (tuple, list, range, np.ndarray)):
         return [_encoded(name, item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"class": "float", "fields": {"x": repr(value)}}

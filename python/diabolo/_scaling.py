@@ -50,6 +50,14 @@ def fit_scaler_of_blocks(scale: str | None, blocks: Iterable[Rows], threads: int
     return _standard(mean, np.sqrt(squares / count), count)
 
 
+def without_groups(scaler: Scaler, groups: Iterable[tuple[int, int]]) -> Scaler:
+    """Return the scaler with the columns of these ranges left alone: probabilities are no quantities."""
+    shift, scale = (array.copy() for array in scaler)
+    for begin, end in groups:
+        shift[begin:end], scale[begin:end] = 0.0, 1.0
+    return shift, scale
+
+
 def _minmax(low: Float64Array, high: Float64Array) -> Scaler:
     extent = high - low
     return low, np.where(extent > 0, extent, 1.0)
