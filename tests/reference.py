@@ -397,7 +397,8 @@ def reconstruction(
 ) -> tuple[Any, Array]:
     """Return the mean loss, and its gradient in y (in z where the loss reads the pre-activation).
 
-    Each element's loss counts `element_weights` times, and the mean is over all elements.
+    Each element's loss counts `element_weights` times, and the mean is over all elements. (Weights of rows
+    are such factors, divided by their mean.)
     """
     terms = LOSSES[loss]
     if terms.reads_pre_activation and last.activation != "sigmoid":

@@ -129,12 +129,13 @@ struct NoiseSource {
 /// scale * sum over features of the loss, at the pre-activation.
 struct LossEpilogue {
   Loss loss = Loss::mse;
-  MatrixView<const float> target;   // (rows, outputs)
-  MatrixView<const float> weights;  // (rows, outputs): factors of the elements' losses; data null: all 1
-  float scale = 1.0f;               // of the gradient: 1 / (rows of the batch * features)
-  float* lanes = nullptr;           // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
-  MatrixView<float> delta;          // (rows, outputs); data null: no gradient wanted
-  MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  MatrixView<const float> target;      // (rows, outputs)
+  MatrixView<const float> weights;     // (rows, outputs): factors of the elements' losses; data null: all 1
+  float scale = 1.0f;                  // of the gradient: 1 / (rows of the batch * features)
+  const float* row_weights = nullptr;  // (rows): more factors of the gradient, of mean 1; null: all 1
+  float* lanes = nullptr;         // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
+  MatrixView<float> delta;        // (rows, outputs); data null: no gradient wanted
+  MatrixView<float> slope_terms;  // (rows, outputs), prelu only: dL/dy * min(z, 0)
   const std::int32_t* classes =
       nullptr;                          // (rows), in the target's place: of a single group, which column is 1
   const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
@@ -199,6 +200,11 @@ struct UpdateRule {
   float l2 = 0.0f;
   float clip = 1.0f;
 };
+
+/// How much a row counts where weights may be given: a factor of 1 changes no bit.
+[[nodiscard]] constexpr float weight_of_row(const float* row_weights, Index row) {
+  return row_weights == nullptr ? 1.0f : row_weights[row];
+}
 
 /// How many moments (arrays of the weights' size) a rule keeps.
 [[nodiscard]] constexpr int moments_of(Rule rule) {
@@ -321,14 +327,16 @@ struct GaussianGradient {
   MatrixView<const float> deviation;  // (rows, units)
   MatrixView<const float> dz;         // (rows, units)
   float divergence_scale = 0.0f;
+  const float* row_weights = nullptr;  // (rows): factors of the divergence; null: all 1
   const float* unit_factor = nullptr;  // (units), padded; null: all 1
   MatrixView<float> delta;             // (rows, 2 units)
 };
 
-/// Penalties on a layer's outputs y: delta += l1 sign(y) + unit_gradient, then the chain rule.
+/// Penalties on a layer's outputs y: delta += row weight * (l1 sign(y) + unit_gradient), then the chain rule.
 struct ActivityGradient {
   MatrixView<const float> y;  // (rows, units)
   float l1 = 0.0f;
+  const float* row_weights = nullptr;    // (rows); null: all 1
   const float* unit_gradient = nullptr;  // (units), padded; null: none
   MatrixView<float> delta;               // (rows, units): dL/dy, changed in place
   ActivationGradient below;
@@ -393,10 +401,11 @@ struct KernelTable {
   void (*corrupt)(const Corrupt&);
   void (*sample_gaussian)(const GaussianSample&);
   void (*gaussian_gradient)(const GaussianGradient&);
-  void (*gaussian_divergences)(MatrixView<const float> moments, Index units, Index first, float* sums);
+  void (*gaussian_divergences)(MatrixView<const float> moments, const float* row_weights, Index units,
+                               Index first, float* sums);
   void (*gaussian_deviations)(MatrixView<const float> moments, MatrixView<float> out);
   void (*absolute_sums)(MatrixView<const float> y, MatrixView<float> sums);
-  void (*column_sums)(MatrixView<const float> y, Index column, float* sums);
+  void (*column_sums)(MatrixView<const float> y, const float* row_weights, Index column, float* sums);
   void (*activity_gradient)(const ActivityGradient&);
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);

@@ -90,6 +90,7 @@ struct LossRow {
     if (loss.weights.data == nullptr) return Sixteen(nullptr, 0, 1.0f);
     return Sixteen(loss.weights.row(row) + first, used, 0.0f);
   }
+  [[nodiscard]] float scale() const { return loss.scale * weight_of_row(loss.row_weights, row); }
   [[nodiscard]] float* lanes() const { return loss.lanes + row * kGroup; }
 };
 
@@ -121,7 +122,7 @@ void loss_of_group(const LossRow& of, const float* z, Range group, const Normali
     const Sixteen weights = of.weights(first, used);
     for (Index lane = 0; lane < kGroup; lane += kLanes) {
       const Vec y = exp(values(lane) - n.greatest) * n.inverse_sum;
-      store(values.at + lane, of.loss.scale * fma(broadcast(total), y, -weights(lane) * targets(lane)));
+      store(values.at + lane, of.scale() * fma(broadcast(total), y, -weights(lane) * targets(lane)));
     }
     copy_group(values.at, used, delta + first);
   });
@@ -138,7 +139,7 @@ void loss_of_plain_columns(const LossRow& of, const float* z, Range columns, flo
       const LossAndGradient at = SquaredError{}(values(lane), targets(lane));
       const VecI exists = lane_numbers() < static_cast<std::int32_t>(used - lane);
       store(lanes + lane, load(lanes + lane) + select(exists, weights(lane) * at.loss, Vec{}));
-      store(values.at + lane, of.loss.scale * weights(lane) * at.gradient);
+      store(values.at + lane, of.scale() * weights(lane) * at.gradient);
     }
     if (delta != nullptr) copy_group(values.at, used, delta + first);
   });

@@ -63,6 +63,14 @@ struct NoiseOrigin {
 struct StepContext {
   NoiseOrigin noise;
   Index batch_rows = 1;
+  const float* row_weights = nullptr;  // (rows of the buffers): how much each counts, 1 in the mean; null: 1
+
+  [[nodiscard]] double row_weight(Index row) const {
+    return static_cast<double>(kernels::weight_of_row(row_weights, row));
+  }
+  [[nodiscard]] const float* row_weights_from(Index row) const {
+    return row_weights == nullptr ? nullptr : row_weights + row;
+  }
   std::int64_t steps_per_epoch = 1;
   kernels::Divergence divergence = kernels::Divergence::exact;
 };

@@ -77,6 +77,10 @@ void define_rows(py::module_& m) {
            [](const PyRows& r, const IndexArray& indices) {
              return PyRows{r.rows.take({indices.data(), indices.data() + indices.size()}), r.owner};
            })
+      .def("weighted",
+           [](const PyRows& r, const DoubleArray& weights) {
+             return PyRows{r.rows.weighted(weights.data()), py::make_tuple(r.owner, weights)};
+           })
       .def("find_invalid",
            [](const PyRows& r, double low, double high,
               int threads) -> std::optional<std::pair<Index, Index>> {
@@ -125,7 +129,8 @@ void define_rows(py::module_& m) {
                  return {};
                }
              });
-             return py::make_tuple(as_array(std::move(moments.mean)), as_array(std::move(moments.deviation)));
+             return py::make_tuple(as_array(std::move(moments.mean)), as_array(std::move(moments.deviation)),
+                                   as_array(std::move(moments.weight)));
            })
       .def("column_ranges", [](const PyRows& r, int threads) {
         PythonHook hook;

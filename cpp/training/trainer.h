@@ -103,9 +103,10 @@ class Trainer {
     Index batch_rows = 0;
     bool first = true;
     bool last = true;
-    int slot = 0;           // where its row numbers lie in row_numbers_
-    Index first_row = 0;    // its position in the batch
-    std::int64_t step = 0;  // of the run
+    int slot = 0;              // where its row numbers lie in row_numbers_
+    Index first_row = 0;       // its position in the batch
+    std::int64_t step = 0;     // of the run
+    double mean_weight = 1.0;  // of the batch's rows
   };
 
   /// The slab at a position of `total` rows; none there: one of no rows.
@@ -125,6 +126,8 @@ class Trainer {
   [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
   static void give_up(Worker& worker, std::atomic<bool>& reason);
   void choose_rows(const Slab& slab);
+  void weigh_batches();
+  void weigh_rows(const Rows& rows, const Slab& slab, Range mine);
   [[nodiscard]] const Index* numbers_of(const Slab& slab) const {
     return row_numbers_.data() + slab.slot * slab_rows_;
   }
@@ -154,6 +157,8 @@ class Trainer {
   const MatrixView<float> target_;    // (slab rows, features): the rows as they came in
   const MatrixView<float> lanes_;     // (slab rows, 16)
   AlignedBuffer<float> row_loss_;     // (slab rows)
+  AlignedBuffer<float> row_weights_;  // (slab rows), of mean 1 over the batch; empty: rows have no weights
+  std::vector<double> mean_weights_;  // of the rows of each batch of the epoch, if rows have weights
   AlignedBuffer<Index> row_numbers_;  // (kSlots, slab rows): of this slab and of those to come
   GradientList gradients_;
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
@@ -163,10 +168,11 @@ class Trainer {
 
   // Where the run is. Written by the caller's worker alone, but for the two flags.
   std::int64_t epoch_ = 0;
-  std::int64_t step_ = 0;  // of the epoch
-  Index rows_done_ = 0;    // of the epoch
+  std::int64_t step_ = 0;     // of the epoch
+  Index rows_done_ = 0;       // of the epoch
+  double weight_done_ = 0.0;  // of those rows
   double loss_sum_ = 0.0;
-  double penalty_sum_ = 0.0;  // of weights and layers, times rows
+  double penalty_sum_ = 0.0;  // of weights and layers, times the rows' weight
   std::atomic<bool> loss_not_finite_{false};
   std::atomic<bool> weight_not_finite_{false};
 };

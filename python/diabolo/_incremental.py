@@ -20,6 +20,7 @@ from diabolo._precision import warn_of_precision
 from diabolo._progress import Lines, Progress
 from diabolo._random import seed_from
 from diabolo._running_fits import one_at_a_time, training_threads
+from diabolo._sample_weights import weighted
 from diabolo._scaling import fit_scaler, fit_scaler_of_blocks, without_groups
 from diabolo._validation import broken
 from diabolo.exceptions import InvalidParameterError
@@ -31,7 +32,7 @@ class TrainingEstimator(Kind):
     """Base of estimators that train a network: on blocks of rows, and where another training ended."""
 
     @one_at_a_time
-    def partial_fit(self, X: Any, y: object = None) -> Self:
+    def partial_fit(self, X: Any, y: object = None, *, sample_weight: Any = None) -> Self:
         """Train one epoch on X, going on where the last call ended.
 
         Weights, the optimiser's moments and its count of steps live on from call to call; after `fit`,
@@ -44,6 +45,8 @@ class TrainingEstimator(Kind):
             Rows; each call may bring others.
         y : object
             Ignored.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts, as in `fit`.
 
         Returns
         -------
@@ -71,7 +74,7 @@ class TrainingEstimator(Kind):
         before = self._fitted
         blocks = Blocks(
             owner,
-            [X],
+            [weighted(as_table(X, owner, "X"), sample_weight)],
             name="X",
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,

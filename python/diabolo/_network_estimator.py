@@ -27,8 +27,9 @@ from diabolo._plots import Plots
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import one_at_a_time, thread_count, training_threads
+from diabolo._sample_weights import checked_weights_of_rows, weighted
 from diabolo._scaling import fit_scaler
-from diabolo._scikit_learn import FrameOutput, HtmlRepr
+from diabolo._scikit_learn import FrameOutput, HtmlRepr, MetadataRouting
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, broken, checked
 from diabolo._weights import checked_weights
@@ -42,7 +43,7 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 # The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
 # one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportable):
+class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting, Plots, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     n_components: int = field(default=32, kw_only=False)
@@ -84,6 +85,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         y: object = None,
         *,
         X_val: Any = None,
+        sample_weight: Any = None,
         resume_from: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train a new network on X and replace what was fitted before.
@@ -96,6 +98,10 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             Ignored; it is there because scikit-learn's pipelines pass it.
         X_val : array-like, shape (n_validation_rows, n_features), optional
             Rows on which to compute validation losses, instead of `validation_fraction`.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts: the loss of a batch is the mean of the rows' losses with these weights,
+            and so are means and deviations for `scale`. Rows of weight 0 are left out. Rows that
+            `validation_fraction` sets aside keep their weights; those of X_val have none.
         resume_from : str or path-like, optional
             A file that an earlier run with the same data and hyper-parameters wrote as its `checkpoint`. The
             result is that of the uninterrupted run, to the last bit; `n_jobs` may differ.
@@ -114,7 +120,8 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             What the operating system says of `checkpoint` or `resume_from`.
         InvalidDataError
             X or X_val cannot be used: its shape or type, a value that is NaN, infinite, beyond float32, or
-            outside [0, 1] for binary cross-entropy; or they are not those of the checkpoint.
+            outside [0, 1] for binary cross-entropy; or they are not those of the checkpoint. `sample_weight`
+            has not one finite number >= 0 for each row, or only zeros.
         MemoryError
             The network or its training would not fit into the memory available. Nothing was begun.
         TrainingDivergedError
@@ -136,7 +143,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         if p.checkpoint is not None:
             check_class(self)
         threads = training_threads(p.n_jobs)
-        table = as_table(X, owner, "X")
+        table = weighted(as_table(X, owner, "X"), sample_weight)
         plan = self._network(table.rows.features, p)
         if resumed is not None:
             kind = type(self)
@@ -188,7 +195,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         self._look_at(owner, p, self.history_)
         return self
 
-    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Any:
+    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None, sample_weight: Any = None) -> Any:
         """Train on X and return its codes: `fit`, then `transform`.
 
         Parameters
@@ -199,13 +206,15 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             Ignored.
         X_val : array-like, shape (n_validation_rows, n_features), optional
             Rows on which to compute validation losses.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts in training; all rows are transformed.
 
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
             Or a frame, if `set_output` says so.
         """
-        return self.fit(X, y, X_val=X_val).transform(X)
+        return self.fit(X, y, X_val=X_val, sample_weight=sample_weight).transform(X)
 
     # ---- Using the network ----
 
@@ -318,7 +327,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         errors = self.reconstruction_error(X)
         return np.negative(errors, out=errors)
 
-    def score(self, X: Any, y: object = None) -> float:
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Return the mean of `score_samples`: minus the mean squared error, so that higher is better.
 
         Parameters
@@ -326,12 +335,16 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         X : array-like, shape (n_rows, n_features)
         y : object
             Ignored.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts in the mean.
 
         Returns
         -------
         float
         """
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
+        scores = self.score_samples(X)
+        weights = checked_weights_of_rows(type(self).__name__, sample_weight, len(scores))
+        return float(np.average(scores.astype(np.float64), weights=weights))
 
     # ---- Weights and files ----
 

@@ -430,7 +430,7 @@ def _central(table: Table, fraction: float) -> Table:
     """Return the rows with the smallest mean distance from the medians, in standard deviations."""
     if fraction == 1:
         return table
-    _, deviations = table.rows.column_moments(_core.usable_threads())
+    _, deviations, _ = table.rows.column_moments(_core.usable_threads())
     scales = np.where(deviations > 0, deviations, 1.0)
     count = table.rows.count
     spaced = np.arange(0, count, -(-count // _ROWS_FOR_CENTRE), dtype=np.int64)
