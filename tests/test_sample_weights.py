@@ -300,9 +300,9 @@ def test_metadata_routing(X: Any) -> None:
         pipeline = make_pipeline(FunctionTransformer(), estimator())
         with pytest.raises(ValueError, match=r"sample_weight.* not explicitly set as requested"):
             pipeline.fit(X, sample_weight=weights)
-        asking = estimator().set_fit_request(sample_weight=True).set_score_request(sample_weight="w")
+        asking = estimator().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = clone(make_pipeline(FunctionTransformer(), asking)).fit(X, sample_weight=weights)
         assert digest(pipeline[-1].get_weights()) == expected
-        assert pipeline.score(X, w=weights) == pipeline[-1].score(X, None, weights)
+        assert pipeline.score(X, sample_weight=weights) == pipeline[-1].score(X, None, weights)
     with pytest.raises(InvalidParameterError, match="sample_weight must be True, False, None or a name"):
         estimator().set_partial_fit_request(sample_weight=1)  # type: ignore[arg-type]

@@ -35,9 +35,9 @@ from diabolo import (
 )
 from estimator_helpers import estimator
 
-# Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests. By SGD
-# where a weight of k is compared with k copies, to 1e-7: in float32 that is to the last bit, and Adam makes as
-# large a step of a gradient's rounding error as of a gradient.
+# Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests. By SGD,
+# for a weight of k is compared with k copies, to 1e-7: in float32 that is to the last bit, and Adam makes
+# as large a step of a gradient's rounding error as of a gradient.
 ESTIMATORS = [
     AutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
     DenoisingAutoEncoder(2, epochs=2, random_state=0),
