@@ -76,11 +76,15 @@ void merge(const Moments& other, Moments& total) {
 
 }  // namespace
 
-std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads, PollHook* hook) {
+std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool missing_allowed, int threads,
+                                 PollHook* hook) {
   const Index features = rows.features();
   std::atomic<Index> first_piece{pieces_of(rows)};
   AlignedBuffer<float> buffer(threads * kPieceRows * features);
-  const auto bad = [&](float x) { return !(x >= low && x <= high) || x - x != 0.0f; };
+  const auto bad = [&](float x) {
+    if (missing_allowed && x != x) return false;
+    return !(x >= low && x <= high) || x - x != 0.0f;
+  };
   const auto read = [&](Index piece, MatrixView<float> out) {
     Index list[kPieceRows];
     const Range range = rows_of_piece(rows, piece);

@@ -20,9 +20,9 @@ struct Cell {
 struct Interrupted {};
 
 /// The first element (row by row, in the selection's order) that is not finite as float32, or lies outside
-/// [low, high]; nullopt: none.
-[[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads,
-                                               PollHook* hook);
+/// [low, high]; nullopt: none. NaN is none such if it may stand for a missing value.
+[[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool missing_allowed,
+                                               int threads, PollHook* hook);
 
 /// Per column, in double precision, each row counting by its weight; what is NaN counts nothing.
 struct ColumnMoments {

@@ -287,6 +287,15 @@ struct ChainRule {
 
 enum class CorruptionKind : std::uint8_t { gaussian, masking, salt_and_pepper };
 
+/// Where x is NaN, nothing was observed: x becomes 0, and the weight of the element's loss too. That of the
+/// others is 1, or with `rescale` columns / (how many of the row were observed), so that a row's loss is the
+/// mean over these. In a row without any, all weights are NaN: its loss is unknown.
+struct MaskMissing {
+  MatrixView<float> x;        // (rows, columns), changed in place
+  MatrixView<float> weights;  // (rows, columns)
+  bool rescale = true;
+};
+
 /// y = x with noise:
 ///   gaussian         x + scale * normal
 ///   masking          0 where n < threshold, n the noise's 24 bits
@@ -295,12 +304,81 @@ struct Corrupt {
   CorruptionKind kind = CorruptionKind::gaussian;
   NoiseSource noise;
   float scale = 0.0f;
-  std::int32_t threshold = 0;  // fraction * 2^24
-  MatrixView<const float> x;   // (rows, features)
-  MatrixView<float> y;         // (rows, features)
-  MatrixView<float> weights;   // (rows, features) or null: the factors that follow
+  std::int32_t threshold = 0;        // fraction * 2^24
+  MatrixView<const float> x;         // (rows, features)
+  MatrixView<float> y;               // (rows, features)
+  MatrixView<const float> observed;  // (rows, features) or null: weights so far; 0 where x must stay 0
+  MatrixView<float> weights;         // (rows, features) or null: the factors that follow, times those so far
   float corrupted_weight = 1.0f;
   float clean_weight = 1.0f;
+};
+
+/// factors = 0 where n < threshold, n the noise's 24 bits, else scale;  y = factors x (Srivastava et al.
+/// 2014).
+struct DropOut {
+  NoiseSource noise;
+  std::int32_t threshold = 0;  // rate * 2^24
+  float scale = 1.0f;          // 1 / (1 - rate)
+  MatrixView<const float> x;   // (rows, units)
+  MatrixView<float> y;         // (rows, units)
+  MatrixView<float> factors;   // (rows, units)
+};
+
+/// delta *= factors, then the chain rule.
+struct FactorGradient {
+  MatrixView<const float> factors;  // (rows, units)
+  MatrixView<float> delta;          // (rows, units): dL/dy, changed in place
+  ActivationGradient below;
+};
+
+/// Mean and variance (of the population) of columns over all rows, which count by weights of mean 1.
+struct ColumnMoments {
+  MatrixView<const float> x;           // (rows, units)
+  const float* row_weights = nullptr;  // (rows); null: all 1
+  Range columns;                       // a multiple of 16 at both ends
+  float* mean = nullptr;               // (units), padded
+  float* variance = nullptr;
+};
+
+/// n = (x - mean) / sqrt(variance + epsilon);  z = scale n + shift (Ioffe & Szegedy 2015).
+struct Normalization {
+  const float* mean = nullptr;  // (units), padded, as the next two
+  const float* variance = nullptr;
+  const float* scale = nullptr;
+  float epsilon = 0.0f;
+};
+
+struct Normalize {
+  Normalization by;
+  MatrixView<const float> x;     // (rows, units)
+  const float* shift = nullptr;  // (units), padded
+  const float* slope = nullptr;  // (units), prelu only
+  Activation activation = Activation::identity;
+  MatrixView<float> preactivation;  // (rows, units): z; data null: not kept
+  MatrixView<float> y;              // (rows, units): f(z)
+};
+
+/// terms = delta n: their column sums are the gradient of the scale.
+struct ScaleTerms {
+  Normalization by;
+  MatrixView<const float> x;      // (rows, units)
+  MatrixView<const float> delta;  // (rows, units): dL/dz
+  MatrixView<float> terms;        // (rows, units)
+};
+
+/// dL/dx = scale / sqrt(variance + epsilon) (delta - share w (sum of delta + n sum of terms)), the sums being
+/// over all rows of the batch and w the row's weight; then the chain rule. Without sums, mean and variance
+/// are constants.
+struct NormalizeGradient {
+  Normalization by;
+  MatrixView<const float> x;          // (rows, units)
+  MatrixView<const float> delta;      // (rows, units): dL/dz
+  const float* delta_sums = nullptr;  // (units), padded
+  const float* term_sums = nullptr;
+  float share = 0.0f;                  // 1 / rows of the batch
+  const float* row_weights = nullptr;  // (rows); null: all 1
+  MatrixView<float> gradient;          // (rows, units): dL/dx
+  ActivationGradient below;
 };
 
 /// How far a Gaussian code is from N(0, 1):
@@ -398,7 +476,15 @@ struct KernelTable {
   void (*copy_weights)(const Panels& from, const WeightCopies& to);
   void (*pack_pairs)(const PackPairs&);
   void (*chain_rule)(const ChainRule&);
+  void (*mask_missing)(const MaskMissing&);
   void (*corrupt)(const Corrupt&);
+  void (*drop_out)(const DropOut&);
+  void (*factor_gradient)(const FactorGradient&);
+  void (*column_moments)(const ColumnMoments&);
+  void (*normalize)(const Normalize&);
+  void (*scale_terms)(const ScaleTerms&);
+  void (*column_totals)(MatrixView<const float> x, Range columns, float* sums);
+  void (*normalize_gradient)(const NormalizeGradient&);
   void (*sample_gaussian)(const GaussianSample&);
   void (*gaussian_gradient)(const GaussianGradient&);
   void (*gaussian_divergences)(MatrixView<const float> moments, const float* row_weights, Index units,

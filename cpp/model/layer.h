@@ -27,6 +27,7 @@ struct LayerBooking {
   WorkspacePlan::Buffer noise;            // (rows, outputs): what was added
   WorkspacePlan::Buffer row_penalty;      // (rows, 1): without its weight
   WorkspacePlan::Buffer unit_statistics;  // (a few, outputs): of the whole batch, or kept from step to step
+  WorkspacePlan::Buffer scale_terms;      // (rows, outputs): terms of the gradient of a scale
   Pairs<WorkspacePlan::Buffer> input_pairs;
   Pairs<WorkspacePlan::Buffer> delta_pairs;
   bool passes_input_on = false;  // its output is its input: nothing is booked for it
@@ -41,9 +42,11 @@ struct LayerBuffers {
   MatrixView<float> slope_terms;
   MatrixView<float> variance_terms;
   MatrixView<float> element_weights;
+  MatrixView<float> element_weights_below;  // those that a layer below has
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  MatrixView<float> scale_terms;
   Pairs<MatrixView<float>> input_pairs;
   Pairs<MatrixView<float>> delta_pairs;
 };
@@ -153,6 +156,17 @@ class Layer {
   /// is the whole batch, and batch_statistics comes first, for the units of each worker.
   [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
   virtual void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units, Index rows) const;
+
+  /// Whether input_gradient needs something of all deltas of the batch: then gradient_statistics comes
+  /// between receive_gradient and it, for the units of each worker, with a meeting before and after.
+  [[nodiscard]] virtual bool needs_gradient_of_batch() const { return false; }
+  virtual void gradient_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
+                                   Index rows) const;
+
+  /// What it keeps from step to step and belongs to the model, taken from the parameters before an epoch and
+  /// given back after one that was completed.
+  virtual void begin_epoch(const Parameters& parameters, const LayerBuffers& buffers) const;
+  virtual void end_epoch(const LayerBuffers& buffers, Parameters& parameters) const;
 
   /// Whether it adds to the loss: of a slab of a training step, with the weight of that step; of one row of
   /// an evaluation pass, with its full weight; and what holds for all rows, by what training knows by now.

@@ -57,6 +57,12 @@ double real(const JsonValue& layer, const char* key) {
   return number->value;
 }
 
+bool flag(const JsonValue& layer, const char* key) {
+  const bool* const value = member(layer, key).boolean();
+  if (value == nullptr) throw ModelFileError(std::string("a layer's \"") + key + "\" must be true or false");
+  return *value;
+}
+
 DenseSpec dense_from(const JsonValue& layer) {
   DenseSpec spec;
   spec.name = text(layer, "name");
@@ -69,6 +75,7 @@ DenseSpec dense_from(const JsonValue& layer) {
     spec.variance = value_of(kOutputVariances, text(layer, "variance"));
     spec.initial_variance = real(layer, "initial_variance");
   }
+  if (layer.find("trains_bias") != nullptr) spec.trains_bias = flag(layer, "trains_bias");
   if (layer.find("products") != nullptr) spec.products = value_of(kProducts, text(layer, "products"));
   return spec;
 }
@@ -100,6 +107,12 @@ LayerSpec layer_from(const JsonValue& layer) {
   if (kind == "activity_penalty") {
     return ActivityPenaltySpec{units, real(layer, "l1"), real(layer, "kl"), real(layer, "target"),
                                real(layer, "decay")};
+  }
+  if (kind == "missing_values") return MissingValuesSpec{units, flag(layer, "rescale")};
+  if (kind == "dropout") return DropoutSpec{units, real(layer, "rate")};
+  if (kind == "batch_norm") {
+    return BatchNormSpec{text(layer, "name"), units, value_of(kActivations, text(layer, "activation")),
+                         real(layer, "momentum"), real(layer, "epsilon")};
   }
   if (kind == "softmax") return SoftmaxSpec{units, groups_of(member(layer, "groups"))};
   if (kind == "top_k") return TopKSpec{units, whole(member(layer, "k"), "k")};
@@ -164,6 +177,15 @@ Model model_from(const ModelFile& file) {
     weights.emplace_back(name, tensors.values<float>(name, DType::F32, shape));
   };
   for (const LayerSpec& spec : layers) {
+    if (const auto* const norm = std::get_if<BatchNormSpec>(&spec)) {
+      for (const char* name : {".scale", ".shift", ".mean", ".variance"})
+        take(norm->name + name, {norm->units});
+      const std::vector<float>& variances = weights.back().second;
+      if (!std::all_of(variances.begin(), variances.end(), [](float x) { return x >= 0.0f; })) {
+        throw ModelFileError("tensor \"" + weights.back().first + "\" must not be negative");
+      }
+      if (norm->activation == kernels::Activation::prelu) take(norm->name + ".slope", {norm->units});
+    }
     const auto* const layer = std::get_if<DenseSpec>(&spec);  // the others have no parameters
     if (layer == nullptr) continue;
     if (layer->tied_to.empty()) take(layer->name + ".kernel", {layer->inputs, layer->outputs});

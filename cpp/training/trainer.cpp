@@ -118,6 +118,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   for (std::vector<double>& tallies : tallies_) std::fill(tallies.begin(), tallies.end(), 0.0);
   if (train_.has_weights()) weigh_batches();
   order_.begin_epoch(epoch_);
+  for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
   const Slab first = slab_at(0, train_.count(), settings_.batch_size, 0);
   choose_rows(first);
   choose_rows(slab_after(first));
@@ -143,6 +144,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
     report.outcome = Outcome::stopped;
   } else {
     report.measures = measures();
+    for (Index i = 0; i < network_.size(); ++i) network_.layer(i).end_epoch(buffers_.at(i), parameters_);
     parameters_.copy_weights_to(completed_);
     completed_report_ = report;
     ++epoch_;
@@ -249,9 +251,23 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   }
   if (by_layers) {
     static_cast<void>(layered.backward());  // if it was stopped, the next meeting says so again
-  } else if (mine.size() > 0 && !worker.poll(0.0)) {
-    network_.backward(pass, buffers_, mine);
+  } else {
+    backward_rows(pass, slab, mine);
   }
+}
+
+/// A worker's rows all the way back; it meets the others only where a layer looks at the gradients of the
+/// whole batch. If the run is being stopped, the next meeting says so again.
+void Trainer::backward_rows(const Pass& pass, const Slab& slab, Range mine) const {
+  // Where all meet on the way, nobody may leave it early.
+  if (!network_.needs_whole_batch() && pass.worker.poll(0.0)) return;
+  network_.backward(pass, buffers_, mine, [&](Index i) {
+    if (pass.worker.meet()) return true;
+    const Layer& layer = network_.layer(i);
+    const Range units = pass.worker.share(layer.outputs(), kernels::kGroup);
+    layer.gradient_statistics(pass, buffers_.at(i), units, slab.rows);
+    return pass.worker.meet();
+  });
 }
 
 /// A worker's rows all the way to the loss; it meets the others only before layers that look at the whole
@@ -413,6 +429,7 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
     for (Index i = 0; i < rows.count(); ++i) sum += rows.weight(rows.source_row(i));
     mean_weights_.assign(1, sum / static_cast<double>(rows.count()));
   }
+  for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
   const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
   gradients_.begin_run();
   Team team(threads_);

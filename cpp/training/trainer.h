@@ -60,6 +60,9 @@ class Trainer {
 
   [[nodiscard]] EpochReport run_epoch(PollHook* hook);
 
+  /// From the next epoch on the rate that the schedule's factor multiplies.
+  void set_learning_rate(double rate) { settings_.optimizer.learning_rate = rate; }
+
   /// Of the validation rows at the current weights; nullopt if stopped. Noise, in layers that evaluate with
   /// any, is the same at every call.
   [[nodiscard]] std::optional<BatchLosses> validation_losses(PollHook* hook) const;
@@ -116,6 +119,7 @@ class Trainer {
   [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, const StepRules& rules);
   [[nodiscard]] StepContext context(const Slab& slab) const;
   void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
+  void backward_rows(const Pass& pass, const Slab& slab, Range mine) const;
   [[nodiscard]] bool forward_rows(const Pass& pass, const Slab& slab, Range mine,
                                   const kernels::LossEpilogue& loss) const;
   void observe(Worker& worker, const Slab& slab);
@@ -138,7 +142,7 @@ class Trainer {
   }
   [[nodiscard]] bool clips() const { return settings_.clip_norm > 0.0; }
 
-  const TrainingSettings settings_;
+  TrainingSettings settings_;
   const Rows train_;
   const std::optional<Rows> validation_;
   const std::shared_ptr<const Model> start_;  // network and scaler; its weights are the initial ones

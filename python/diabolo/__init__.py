@@ -26,7 +26,14 @@ from diabolo.exceptions import (
     TrainingDivergedError,
 )
 from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from diabolo.schedules import ConstantRate, CosineDecay, ExponentialDecay, Schedule, StepDecay
+from diabolo.schedules import (
+    ConstantRate,
+    CosineDecay,
+    ExponentialDecay,
+    ReduceOnPlateau,
+    Schedule,
+    StepDecay,
+)
 
 if TYPE_CHECKING:
     from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
@@ -57,6 +64,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "RMSprop",
     "ReconstructionOutlierDetector",
+    "ReduceOnPlateau",
     "Schedule",
     "SparseAutoEncoder",
     "StepDecay",

@@ -54,7 +54,7 @@ class AutoEncoder(NetworkEstimator):
     learning_rate : float, default 1e-3
         The learning rate that `schedule` starts from.
     schedule : str or Schedule, default "constant"
-        "constant", "step", "exponential" or "cosine", or an object such as
+        "constant", "step", "exponential", "cosine" or "plateau", or an object such as
         ``diabolo.CosineDecay(warmup_epochs=2)``.
     l1, l2 : float, default 0
         Penalties on the kernels, added to the loss: `l1` times the sum of absolute values, `l2` times the sum
@@ -93,6 +93,18 @@ class AutoEncoder(NetworkEstimator):
         How to scale each feature on the way in: to mean 0 and standard deviation 1, or to [0, 1], by the
         training rows alone. Constant features are only shifted. Reconstructions are scaled back. (Other rows
         may come to lie somewhat outside [0, 1]; binary cross-entropy bears it.)
+    missing : {"error", "mask"}, default "error"
+        What NaN means: a mistake, or a value that nobody observed. With "mask" it has no part in losses and
+        gradients, comes in as 0 in the scaled space, and `impute` fills it in. The loss of a row is the mean
+        over what was observed of it.
+    dropout : float in [0, 1) or sequence of float, default 0
+        Probability with which training sets a unit of a hidden layer to 0, dividing the others by 1 minus it
+        (Srivastava et al. 2014). A sequence has one for each hidden layer, the encoder's and then the
+        decoder's.
+    batch_norm : bool, default False
+        Whether each hidden layer's units are brought to mean 0 and variance 1 over the batch before the
+        activation, and then scaled and shifted by learned amounts (Ioffe and Szegedy 2015). A batch passes
+        through the network as a whole, and takes memory for all its rows.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seed of weights, shuffling and validation rows. None: a new one each time.
     n_jobs : int or None, default None

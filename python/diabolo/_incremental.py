@@ -70,11 +70,12 @@ class TrainingEstimator(Kind):
             if getattr(p, name) != value:
                 raise broken(owner, name, f"{value!r} for partial_fit", getattr(p, name))
         p.schedule_epochs, p.epochs = p.epochs, 1
+        p.earlier_losses = ()
         threads = training_threads(p.n_jobs)
         before = self._fitted
         blocks = Blocks(
             owner,
-            [weighted(as_table(X, owner, "X"), sample_weight)],
+            [weighted(as_table(X, owner, "X", missing_allowed=p.missing == "mask"), sample_weight)],
             name="X",
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,
@@ -87,6 +88,8 @@ class TrainingEstimator(Kind):
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         state = None if before is None else before.optimizer_state
+        if before is not None and state is not None:  # else the optimizer, and its schedule, begin anew
+            p.earlier_losses = before.fitting.history["loss"][-state.epochs :]
         trainer = BlockTrainer(p, model, blocks, None, seed, threads, state, sum_features=self._sums_features)
 
         def fitted(outcome: Outcome) -> Fitted:
@@ -151,9 +154,12 @@ class TrainingEstimator(Kind):
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,
             check=lambda table: self._check_rows(p, table, threads),
+            missing_allowed=p.missing == "mask",
         )
         check_reading(owner, p, source, starts_anew=before is None)
-        validation = None if X_val is None else as_table(X_val, owner, "X_val")
+        validation = (
+            None if X_val is None else as_table(X_val, owner, "X_val", missing_allowed=p.missing == "mask")
+        )
         first = source.peek().rows
         plan = self._network(first.features, p)
         _check_goes_on(owner, "fit_blocks", plan)

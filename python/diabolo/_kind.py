@@ -7,7 +7,7 @@ from diabolo._architecture import Architecture, dense_architecture
 from diabolo._base import Estimator
 from diabolo._column_groups import check_groups, check_probabilities
 from diabolo._common_layers import with_common_layers
-from diabolo._inputs import Interval, Table, check_values
+from diabolo._inputs import Interval, Table, check_observed, check_values
 from diabolo._parameters import RULES, check_combinations, checked_parameters
 from diabolo._validation import Rule
 
@@ -43,7 +43,8 @@ class Kind(Estimator):
     def _network(cls, features: int, parameters: Any) -> Architecture:
         """Return that network with the layers that every kind may have besides."""
         check_groups(cls.__name__, features, parameters, all_columns=cls._sums_features)
-        return with_common_layers(cls._architecture(features, parameters), parameters)
+        plan = cls._architecture(features, parameters)
+        return with_common_layers(cls.__name__, plan, parameters, sums_features=cls._sums_features)
 
     @classmethod
     def _interval(cls, parameters: Any) -> Interval | None:
@@ -61,9 +62,10 @@ class Kind(Estimator):
         return Interval(0.0, 1.0, why)
 
     @classmethod
-    def _check_rows(cls, parameters: Any, table: Table, threads: int) -> None:
-        """Refuse training or validation rows whose values cannot be used."""
+    def _check_rows(cls, parameters: Any, table: Table, threads: int, *, columns: bool = False) -> None:
+        """Refuse training or validation rows whose values cannot be used; columns too of which none can."""
         check_values(table, interval=cls._interval(parameters), threads=threads)
+        check_observed(table, threads, columns=columns)
         check_probabilities(table, parameters.loss, cls._network(table.rows.features, parameters), threads)
 
     @classmethod

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from diabolo import _core
 from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._column_groups import check_probabilities
+from diabolo._common_layers import takes_missing
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, new_trainer
@@ -68,6 +69,9 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
     max_seconds: float | None = None
     callbacks: Sequence[Any] | None = None
     scale: Literal["standard", "minmax"] | None = None
+    missing: Literal["error", "mask"] = "error"
+    dropout: float | Sequence[float] = 0.0
+    batch_norm: bool = False
     # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
     n_jobs: int | None = None
@@ -143,19 +147,20 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
         if p.checkpoint is not None:
             check_class(self)
         threads = training_threads(p.n_jobs)
-        table = weighted(as_table(X, owner, "X"), sample_weight)
+        missing = p.missing == "mask"
+        table = weighted(as_table(X, owner, "X", missing_allowed=missing), sample_weight)
         plan = self._network(table.rows.features, p)
         if resumed is not None:
             kind = type(self)
             resumed.check_parameters(
                 owner, p, lambda given: kind(**given)._checked_parameters(), plan.features
             )
-        validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
+        validation_table = None if X_val is None else as_table(X_val, owner, "X_val", missing_allowed=missing)
         if validation_table is not None:
             check_features(validation_table, plan.features, table.feature_names)
         check_memory(owner, p, plan, table.rows.count, threads)
         for checked_table in filter(None, (table, validation_table)):
-            self._check_rows(p, checked_table, threads)
+            self._check_rows(p, checked_table, threads, columns=checked_table is table)
 
         seed = seed_from(p.random_state) if resumed is None else resumed.origins.seed
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
@@ -278,12 +283,48 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
         fitted, table, threads = self._prepared(X)
         return checked_values(fitted.model.reconstruct(table.rows, threads, True), table)
 
+    def impute(self, X: Any) -> Float32Array | Float64Array:
+        """Return X with what nobody observed, NaN, filled in by the reconstruction.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_rows, n_features)
+            A row that is missing entirely gets what the network makes of zeros in the scaled space.
+
+        Returns
+        -------
+        ndarray, shape (n_rows, n_features)
+            Of float32 if X is an array of float32 or float16, else of float64. Other values are those of X.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            The network was not fitted with ``missing="mask"``.
+        InvalidDataError
+            X cannot be used, or has other features than what was fitted.
+        """
+        owner = type(self).__name__
+        fitted, table, threads = self._prepared(X)
+        if not takes_missing(fitted.architecture):
+            raise broken(owner, "missing", "'mask', when the network is fitted, for impute", self.missing)
+        restored = checked_values(fitted.model.reconstruct(table.rows, threads, True), table)
+        filled: Float32Array | Float64Array = table.block(0, table.rows.count)
+        if isinstance(table.source, np.ndarray) and table.source.dtype in (np.float16, np.float32):
+            filled = filled.astype(np.float32)
+        unobserved = np.isnan(filled)
+        filled[unobserved] = restored[unobserved]
+        return filled
+
     def reconstruction_error(
         self, X: Any, *, metric: Literal["mse", "loss"] = "mse", per_feature: bool = False
     ) -> Float32Array:
         """Return how far the reconstruction of each row is from the row.
 
-        Errors are measured on scaled values (see `scale`), so that no feature weighs more for its units.
+        Errors are measured on scaled values (see `scale`), so that no feature weighs more for its units. With
+        ``missing="mask"`` they are those of what was observed: means over these features, NaN for the others
+        and for a row without any.
 
         Parameters
         ----------
@@ -410,6 +451,13 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
         """
         save_estimator(self, path)
 
+    # ---- scikit-learn's questions ----
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "mask"
+        return tags
+
     # ---- Shared steps ----
 
     def _threads(self) -> int:
@@ -430,7 +478,8 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
         Values are checked by the pass that reads them (see `checked_values`).
         """
         fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
+        missing = takes_missing(fitted.architecture)
+        table = as_table(X, type(self).__name__, "X", missing_allowed=missing)
         check_features(table, fitted.features, fitted.fitting.feature_names)
         return fitted, table, threads
 

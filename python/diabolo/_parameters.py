@@ -14,6 +14,7 @@ from diabolo._precision import MATMUL_PRECISIONS
 from diabolo._random import RandomState
 from diabolo._validation import (
     Choice,
+    Each,
     Either,
     FileName,
     Flag,
@@ -53,6 +54,8 @@ class _Jobs(Integer):
         return super().convert(value)
 
 
+_RATE = Real(0.0, 1.0, below_high=True)
+
 RULES: dict[str, Rule] = {
     "n_components": Integer(1),
     "hidden_layer_sizes": Widths(),
@@ -80,6 +83,9 @@ RULES: dict[str, Rule] = {
     "warm_start": Flag(),
     "max_seconds": OrNone(Real(0.0, above_low=True, infinite=True)),
     "callbacks": Callbacks(),
+    "missing": Choice(("error", "mask")),
+    "dropout": Either(_RATE, Each(_RATE)),
+    "batch_norm": Flag(),
     "scale": OrNone(Choice(("standard", "minmax"))),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
@@ -104,6 +110,8 @@ def check_combinations(owner: str, parameters: Any) -> None:
     _check_loss(owner, parameters)
     _check_tied_weights(owner, parameters)
     _check_schedule(owner, parameters)
+    if parameters.batch_norm and parameters.batch_size == 1:
+        raise broken(owner, "batch_size", ">= 2 when batch_norm=True", 1)
 
 
 def _check_loss(owner: str, p: Any) -> None:

@@ -255,6 +255,8 @@ def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:
             )
         if not np.isfinite(tensor).all():
             raise ModelFileError(f"tensor {name!r} holds NaN or infinity")
+        if name.endswith(".variance") and (tensor < 0).any():
+            raise ModelFileError(f"tensor {name!r} must not be negative")
     if _SCALE in tensors and not (tensors[_SCALE] > 0).all():
         raise ModelFileError(f"tensor {_SCALE!r} must be positive")
 

@@ -59,6 +59,7 @@ def without_groups(scaler: Scaler, groups: Iterable[tuple[int, int]]) -> Scaler:
 
 
 def _minmax(low: Float64Array, high: Float64Array) -> Scaler:
+    low = np.where(np.isfinite(low), low, 0.0)  # infinite where nothing was observed
     extent = high - low
     return low, np.where(extent > 0, extent, 1.0)
 
