@@ -31,7 +31,8 @@ class Drop:
     factors: Array
 
 
-# n = (x - m) / sqrt(v + epsilon),  m = sum p x,  v = sum p (x - m)^2 over the rows, sum p = 1;  z = scale n + shift
+# n = (x - m) / sqrt(v + epsilon),  m = sum p x,  v = sum p (x - m)^2 over the rows, sum p = 1
+# z = scale n + shift
 def normalized(norm: Norm, weights: Weights, x: Array, p: Array) -> tuple[Array, Array, Array]:
     """Return n, z, and 1 / sqrt(v + epsilon)."""
     if norm.statistics is None:

@@ -45,6 +45,8 @@ def test_same_bits(variant: str, tmp_path: Path) -> None:
         SparseAutoEncoder(sparsity="top_k", k=2),
         VariationalAutoEncoder(),
         VariationalAutoEncoder(likelihood="bernoulli"),
+        AutoEncoder(hidden_layer_sizes=(9,), dropout=0.1, batch_norm=True, missing="mask"),
+        AutoEncoder(hidden_layer_sizes=(9,), activation="prelu", batch_norm=True, tied_weights=True),
     ],
     ids=repr,
 )

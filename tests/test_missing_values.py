@@ -295,12 +295,12 @@ def test_rows_and_columns_entirely_missing() -> None:
     nothing[7] = np.nan
     for method in (ae.fit, ae.partial_fit, lambda rows: ae.fit_blocks([rows])):
         with pytest.raises(
-            InvalidDataError, match="X|a block must have an observed value in every row .* row 7"
+            InvalidDataError, match=r"(X|a block) must have an observed value in every row .* row 7"
         ):
             method(nothing)
     nothing = x.copy()
     nothing[:, 5] = np.nan
-    with pytest.raises(InvalidDataError, match="in every column. Got only NaN in column 5"):
+    with pytest.raises(InvalidDataError, match=r"in every column. Got only NaN in column 5"):
         ae.fit(nothing)
     assert digest(ae.get_weights()) == before
     # Afterwards, a row without anything has no score; it is imputed as a row of zeros.
@@ -319,20 +319,20 @@ def test_rows_and_columns_entirely_missing() -> None:
 def test_bad_values_and_parameters() -> None:
     x = with_gaps(low_rank())
     plain = estimator().fit(np.nan_to_num(x))
-    with pytest.raises(InvalidDataError, match="X must not contain NaN or infinity. Got nan"):
+    with pytest.raises(InvalidDataError, match=r"X must not contain NaN or infinity. Got nan"):
         plain.fit(x)
     with pytest.raises(
         InvalidParameterError, match="missing must be 'mask', when the network is fitted, for"
     ):
         plain.impute(np.nan_to_num(x))
-    with pytest.raises(InvalidParameterError, match="missing must be one of 'error', 'mask'. Got 'drop'"):
+    with pytest.raises(InvalidParameterError, match=r"missing must be one of 'error', 'mask'. Got 'drop'"):
         estimator(missing="drop").fit(x)
     ae = estimator(missing="mask").fit(x)
-    with pytest.raises(InvalidDataError, match="codes X|X must not contain NaN"):
+    with pytest.raises(InvalidDataError, match="X must not contain NaN or infinity"):
         ae.inverse_transform(np.full((1, 2), np.nan))
     x[3, 3] = np.inf
     for method in (ae.fit, ae.transform, ae.reconstruction_error, ae.impute):
-        with pytest.raises(InvalidDataError, match="X must not contain infinity. Got inf at row 3, column 3"):
+        with pytest.raises(InvalidDataError, match=r"X must not contain infinity. Got inf at row 3"):
             method(x)
     crossed = estimator(missing="mask", loss="binary_crossentropy")
     with pytest.raises(InvalidDataError, match=r"X must lie in \[0, 1\]"):
