@@ -380,7 +380,10 @@ def test_huge_log_variances_stay_finite() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"likelihood": "poisson"}, "likelihood must be one of 'bernoulli', 'gaussian'. Got 'poisson'"),
+        (
+            {"likelihood": "poisson"},
+            "likelihood must be one of 'bernoulli', 'gaussian', 'categorical'. Got 'poisson'",
+        ),
         (
             {"output_variance": 0.0},
             r"output_variance must be 'learned' or a number in \[0.0001, 10000\]",

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
         TrainingDivergedError,
     )
     from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-    from diabolo.schedules import ConstantRate, CosineDecay, ExponentialDecay, Schedule, StepDecay
+    from diabolo.schedules import (
+        ConstantRate,
+        CosineDecay,
+        ExponentialDecay,
+        ReduceOnPlateau,
+        Schedule,
+        StepDecay,
+    )
 
 __all__ = [
     "SGD",
@@ -56,6 +63,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "RMSprop",
     "ReconstructionOutlierDetector",
+    "ReduceOnPlateau",
     "Schedule",
     "SparseAutoEncoder",
     "StepDecay",
@@ -94,6 +102,7 @@ _ON_DEMAND = {
     "PosteriorCollapseWarning": "exceptions",
     "RMSprop": "optimizers",
     "ReconstructionOutlierDetector": "_outliers",
+    "ReduceOnPlateau": "schedules",
     "Schedule": "schedules",
     "SparseAutoEncoder": "_sparse",
     "StepDecay": "schedules",

@@ -261,6 +261,8 @@ def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:
             )
         if not np.isfinite(tensor).all():
             raise ModelFileError(f"tensor {name!r} holds NaN or infinity")
+        if name.endswith(".variance") and (tensor < 0).any():
+            raise ModelFileError(f"tensor {name!r} must not be negative")
     if _SCALE in tensors and not (tensors[_SCALE] > 0).all():
         raise ModelFileError(f"tensor {_SCALE!r} must be positive")
 
@@ -290,7 +292,7 @@ def _encoded(name: str, value: object) -> object:
         value = os.fsdecode(value)
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (tuple, list, np.ndarray)):
+    if isinstance(value, (tuple, list, range, np.ndarray)):
         return [_encoded(name, item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"class": "float", "fields": {"x": repr(value)}}

@@ -132,6 +132,19 @@ class Widths(Rule):
         return tuple(width.convert(item) for item in value)
 
 
+class Each(Rule):
+    """A sequence of what another rule takes."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.description = f"a sequence of which each is {rule.description}"
+
+    def convert(self, value: object) -> tuple[Any, ...]:
+        if isinstance(value, (str, bytes, Mapping, set, frozenset)) or not isinstance(value, Iterable):
+            raise Refused
+        return tuple(self.rule.convert(item) for item in value)
+
+
 class FileName(Rule):
     """A path."""
 
