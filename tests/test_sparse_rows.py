@@ -284,6 +284,20 @@ def test_missing_elements_are_predicted() -> None:
     assert errors["values"] > 2 * np.var(ratings)
 
 
+@pytest.mark.parametrize("extra", [{}, {"batch_norm": True}, {"dropout": 0.2}, {"loss": "hinge"}], ids=str)
+def test_weights_of_rows_and_other_layers(extra: dict[str, Any]) -> None:
+    X = counts()
+    weights = np.random.default_rng(2).integers(0, 3, 200)
+    ae, expected = (
+        AutoEncoder(4, hidden_layer_sizes=(20,), epochs=2, batch_size=64, random_state=0, **extra).fit(
+            rows, sample_weight=weights
+        )
+        for rows in (X, X.toarray())
+    )
+    assert digest(ae.get_weights()) == digest(expected.get_weights())
+    np.testing.assert_array_equal(ae.score_samples(X), expected.score_samples(X.toarray()))
+
+
 def test_partial_fit_blocks_and_validation_rows() -> None:
     X = counts(300)
     parts = [X[:120], X[120:200], X[200:]]
@@ -442,6 +456,8 @@ REFUSED_PARAMETERS = [
     ),
     (DenoisingAutoEncoder(2, clean_weight=0.5), "clean_weight must be 1 when (X|a block) is sparse"),
     (DenoisingAutoEncoder(2, corrupted_weight=2), "corrupted_weight must be 1 when (X|a block) is sparse"),
+    (AutoEncoder(2, missing="mask"), "missing must be 'error' when (X|a block) is sparse"),
+    (AutoEncoder(2, loss="kl_divergence"), "loss must be none of .* when (X|a block) is sparse"),
     (AutoEncoder(2, zeros="unknown"), "zeros must be one of 'values', 'missing'. Got 'unknown'"),  # type: ignore[arg-type]
 ]
 

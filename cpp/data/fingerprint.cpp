@@ -18,6 +18,16 @@ constexpr Index kPieceRows = 32;
 /// Operations per element, for polling: reading from a disk is slow, so poll often.
 constexpr double kCostPerElement = 50.0;
 
+/// The checksum of pieces' checksums, and of the rows' weights if they have any.
+std::uint32_t joined(std::vector<std::uint32_t>& checksums, const Rows& rows) {
+  if (rows.has_weights()) {
+    std::vector<double> weights;
+    for (Index i = 0; i < rows.count(); ++i) weights.push_back(rows.weight(rows.source_row(i)));
+    checksums.push_back(crc32(std::as_bytes(std::span(weights))));
+  }
+  return crc32(std::as_bytes(std::span(checksums)));
+}
+
 /// The checksum of each piece of stored elements: columns and values, row by row.
 class StoredChecksums {
  public:
@@ -66,7 +76,7 @@ std::optional<std::uint32_t> fingerprint_stored(const Rows& rows, int threads, P
     }
   });
   if (stopped) return std::nullopt;
-  return crc32(std::as_bytes(std::span(checksums)));
+  return joined(checksums, rows);
 }
 
 }  // namespace
@@ -93,7 +103,7 @@ std::optional<std::uint32_t> fingerprint(const Rows& rows, int threads, PollHook
     }
   });
   if (stopped) return std::nullopt;
-  return crc32(std::as_bytes(std::span(checksums)));
+  return joined(checksums, rows);
 }
 
 }  // namespace diabolo

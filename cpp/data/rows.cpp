@@ -91,6 +91,12 @@ Rows Rows::take(const std::vector<Index>& rows) const {
   return narrower;
 }
 
+Rows Rows::weighted(const double* weights) const {
+  Rows same = *this;
+  same.weights_ = weights;
+  return same;
+}
+
 void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const {
   assert(!sparse_);
   if (columns_.empty()) {

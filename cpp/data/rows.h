@@ -47,6 +47,13 @@ class Rows {
   [[nodiscard]] Rows slice(Index begin, Index end) const;
   [[nodiscard]] Rows take(const std::vector<Index>& rows) const;
 
+  /// The same rows, each counting `weights[row of the table]` times, positive; they must outlive it.
+  [[nodiscard]] Rows weighted(const double* weights) const;
+  [[nodiscard]] bool has_weights() const { return weights_ != nullptr; }
+  [[nodiscard]] double weight(Index source_row) const {
+    return weights_ == nullptr ? 1.0 : weights_[source_row];
+  }
+
   // ---- Of dense rows; sparse ones are read by their table ----
 
   /// out (count, features) = the given rows of the table (not of the selection), scaled, as float32.
@@ -70,6 +77,7 @@ class Rows {
   std::vector<Column> columns_;
   std::optional<SparseTable> sparse_;
   Index features_ = 0;
+  const double* weights_ = nullptr;  // (rows of the table); null: all 1
 
   Index first_ = 0;
   Index count_ = 0;

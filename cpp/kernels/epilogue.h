@@ -58,9 +58,9 @@ inline void chain_tile(const ActivationGradient& below, const float* tile, const
 template <bool weighted, class LossFunction>
 void weighted_loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
                            const TileOfTargets& targets, const TilePlace& place, TileTarget out) {
-  const Vec scale = broadcast(loss.scale);
   const VecI numbers = lane_numbers();
   for (Index i = 0; i < place.rows; ++i) {
+    const Vec scale = broadcast(loss.scale * weight_of_row(loss.row_weights, place.row + i));
     const float* target = targets.target.row(i);
     const float* weights = weighted ? targets.weights.row(i) : nullptr;
     float* lanes = loss.lanes + (place.row + i) * kGroup;
@@ -123,6 +123,7 @@ void compare_tile(const DenseForward& f, const float* tile, const TilePlace& pla
   switch (loss.loss) {
     case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, targets, place, dy_tile); break;
     case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, targets, place, dy_tile); break;
+    case Loss::hinge: loss_of_tile(loss, HingeError{}, y_tile, targets, place, dy_tile); break;
     case Loss::gaussian: gaussian_loss_of_tile(loss, y_tile, targets, place, dy_tile); break;
     default: loss_of_tile(loss, HuberError{}, y_tile, targets, place, dy_tile); break;
   }

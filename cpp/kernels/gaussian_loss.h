@@ -34,6 +34,7 @@ inline void gaussian_loss_of_tile(const LossEpilogue& loss, TileTarget y, const 
   const TileTarget variance_terms = at_place(loss.variance_terms, place);
   const VecI numbers = lane_numbers();
   for (Index i = 0; i < place.rows; ++i) {
+    const float scale = loss.scale * weight_of_row(loss.row_weights, place.row + i);
     const float* target = targets.target.row(i);
     const float* weights = targets.weights.data == nullptr ? nullptr : targets.weights.row(i);
     float* lanes = loss.lanes + (place.row + i) * kGroup;
@@ -47,10 +48,10 @@ inline void gaussian_loss_of_tile(const LossEpilogue& loss, TileTarget y, const 
         const VecI exists = numbers < static_cast<std::int32_t>(place.used - j);
         store(lanes + lane, load(lanes + lane) + select(exists, weight * value, Vec{}));
         if (out.data == nullptr) continue;
-        store(out.data + i * out.stride + j, loss.scale * weight * scaled);
+        store(out.data + i * out.stride + j, scale * weight * scaled);
         if (variance_terms.data != nullptr) {
           const Vec dv = 0.5f * fma(-d, scaled, broadcast(1.0f)) * load(columns.slope + j);
-          store(variance_terms.data + i * variance_terms.stride + j, loss.scale * weight * dv);
+          store(variance_terms.data + i * variance_terms.stride + j, scale * weight * dv);
         }
       }
     }

@@ -4,11 +4,15 @@
 
 #include "kernels/activity.h"
 #include "kernels/corruption.h"
+#include "kernels/dropout.h"
 #include "kernels/epilogue.h"
 #include "kernels/evaluate.h"
 #include "kernels/gemm.h"
+#include "kernels/missing.h"
+#include "kernels/normalize.h"
 #include "kernels/pack.h"
 #include "kernels/pairs.h"
+#include "kernels/softmax.h"
 #include "kernels/sparse_rows.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
@@ -224,8 +228,16 @@ const KernelTable table = {
     .copy_weights = copy_weights,
     .pack_pairs = pack_pairs,
     .chain_rule = chain_rows,
+    .mask_missing = mask_missing,
     .corrupt = corrupt,
     .mask_stored = mask_stored,
+    .drop_out = drop_out,
+    .factor_gradient = factor_gradient,
+    .column_moments = column_moments,
+    .normalize = normalize,
+    .scale_terms = scale_terms,
+    .column_totals = column_totals,
+    .normalize_gradient = normalize_gradient,
     .sample_gaussian = sample_gaussian,
     .gaussian_gradient = gaussian_gradient,
     .gaussian_divergences = gaussian_divergences,
@@ -235,6 +247,7 @@ const KernelTable table = {
     .activity_gradient = activity_gradient,
     .top_k = top_k,
     .top_k_gradient = top_k_gradient,
+    .grouped_softmax = grouped_softmax,
     .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,

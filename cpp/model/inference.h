@@ -49,7 +49,8 @@ class Inference {
   /// out (rows, features), in the user's units
   [[nodiscard]] PassOutcome reconstruct(const Rows& rows, MatrixView<float> out) const;
 
-  /// out (rows): the objective of each row, in the network's units.
+  /// out (rows): the objective of each row, in the network's units. Where rows may have missing values: over
+  /// the others, NaN if there are none; likewise feature_errors.
   [[nodiscard]] PassOutcome row_errors(const Rows& rows, const Objective& objective, float* out) const;
 
   /// The same of rows with the noise of codes as in training, and each row's penalties with their full
@@ -92,8 +93,9 @@ class Inference {
   [[nodiscard]] PassOutcome stored_feature_errors(const Rows& rows, MatrixView<float> out,
                                                   bool stored_only) const;
   [[nodiscard]] int useful_threads(const Rows& rows, Range layers) const;
-  [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler, Range here,
-                            const NetworkBuffers& buffers, SparseBatch& sparse) const;
+  [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,
+                            bool missing_allowed, Range here, const NetworkBuffers& buffers,
+                            SparseBatch& sparse) const;
   [[nodiscard]] SparseBatch sparse_batch(const Rows& rows, Range layers, const Objective* objective,
                                          Index count) const;
   [[nodiscard]] PassOutcome copy_output(const Rows& rows, Range layers, const Scaler& in,

@@ -14,7 +14,7 @@ struct Maker {
     return std::make_unique<Dense>(table, plan, spec, place.trainable_below);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
-    return std::make_unique<Corruption>(spec, place.number);
+    return std::make_unique<Corruption>(spec, place.number, place.trainable_below);
   }
   std::unique_ptr<Layer> operator()(const GaussianCodeSpec& spec) const {
     return std::make_unique<GaussianCode>(spec, place.number);
@@ -23,6 +23,16 @@ struct Maker {
     return std::make_unique<ActivityPenalty>(spec);
   }
   std::unique_ptr<Layer> operator()(const TopKSpec& spec) const { return std::make_unique<TopK>(spec); }
+  std::unique_ptr<Layer> operator()(const MissingValuesSpec& spec) const {
+    return std::make_unique<MissingValues>(spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const DropoutSpec& spec) const {
+    return std::make_unique<Dropout>(spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const BatchNormSpec& spec) const {
+    return std::make_unique<BatchNorm>(plan, spec);
+  }
+  std::unique_ptr<Layer> operator()(const SoftmaxSpec& spec) const { return std::make_unique<Softmax>(spec); }
 };
 
 }  // namespace

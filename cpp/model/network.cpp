@@ -56,6 +56,8 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.noise = workspace.view(b.noise);
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
+    layer_buffers.scale_terms = workspace.view(b.scale_terms);
+    layer_buffers.element_weights_below = buffers.element_weights;
     layer_buffers.element_weights = workspace.view(b.element_weights);
     layer_buffers.input_pairs = diabolo::lay_out(b.input_pairs, workspace);
     layer_buffers.delta_pairs = diabolo::lay_out(b.delta_pairs, workspace);
@@ -75,15 +77,6 @@ void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range lay
   }
 }
 
-void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const {
-  for (Index i = buffers.layers.end - 1; i >= first_trainable_; --i) {
-    layer(i).receive_gradient(pass, buffers.at(i), rows);
-    if (i == first_trainable_) break;
-    const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
-    layer(i).input_gradient(pass, buffers.at(i), rows, below);
-  }
-}
-
 Index Network::layers_before_first_product(Purpose purpose) const {
   for (Index i = 0; i < size(); ++i) {
     const OnSparseRows does = layer(i).on_sparse_rows(purpose);
@@ -91,6 +84,10 @@ Index Network::layers_before_first_product(Purpose purpose) const {
     require(does == OnSparseRows::passes_on, "layer " + std::to_string(i) + " takes no sparse rows.");
   }
   return size();
+}
+
+bool Network::compares_sparse_rows() const {
+  return layer(size() - 1).on_sparse_rows(Purpose::training) == OnSparseRows::multiplies;
 }
 
 double Network::forward_cost(Range layers) const {
