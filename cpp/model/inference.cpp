@@ -92,6 +92,12 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
   const Borrowed space(spaces_, network_, layers, threads * at_once);
   const NetworkBuffers& buffers = space->buffers();
   const MatrixView<float> lanes = space->lanes();
+  WorkspacePlan target_plan;
+  const bool compares = objective != nullptr && targets_ != nullptr;
+  const auto target_booking =
+      compares ? target_plan.book(threads * at_once, targets_->outputs()) : WorkspacePlan::Buffer{};
+  Workspace target_space(target_plan);
+  const MatrixView<float> targets = compares ? target_space.view(target_booking) : buffers.input;
   std::atomic<bool> invalid{false};
   const bool missing_allowed = layers.begin == 0 && network_.takes_missing();
 
@@ -112,8 +118,9 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
       if (objective != nullptr) {
         std::fill_n(lanes.row(mine), here.size() * kernels::kGroup, 0.0f);
         epilogue.loss = objective->loss;
-        epilogue.target = constant(rows_of(buffers.input, here));
-        epilogue.weights = constant(rows_of(buffers.element_weights, here));
+        if (compares) targets_->gather(source_rows, here.size(), rows_of(targets, here));
+        epilogue.target = constant(rows_of(targets, here));
+        if (!compares) epilogue.weights = constant(rows_of(buffers.element_weights, here));
         epilogue.lanes = lanes.row(mine);
       }
       network_.forward(pass, buffers, here, objective == nullptr ? nullptr : &epilogue);

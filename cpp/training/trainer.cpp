@@ -8,6 +8,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/check.h"
 #include "model/inference.h"
 #include "model/layered_pass.h"
 
@@ -48,10 +49,13 @@ GradientList plan_gradients(const Network& network, const NetworkBuffers& buffer
 }  // namespace
 
 Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<Rows> validation,
-                 const TrainingSettings& settings)
+                 const TrainingSettings& settings, std::optional<Targets> targets,
+                 std::optional<Targets> validation_targets)
     : settings_(settings),
       train_(std::move(train)),
       validation_(std::move(validation)),
+      targets_(std::move(targets)),
+      validation_targets_(std::move(validation_targets)),
       start_(std::move(start)),
       network_(start_->network()),
       parameters_(network_.kernels(), network_.parameter_plan(), Purpose::training),
@@ -62,9 +66,10 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
              RowOrder::window_rows(train_.features(), settings.batch_size)),
       booking_(network_.book(plan_, network_.all(), slab_rows_, Purpose::training)),
       lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
+      target_booking_(targets_ ? plan_.book(slab_rows_, targets_->outputs()) : WorkspacePlan::Buffer{}),
       workspace_(plan_),
       buffers_(network_.lay_out(booking_, workspace_)),
-      target_(buffers_.input),
+      target_(targets_ ? workspace_.view(target_booking_) : buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_weights_(train_.has_weights() ? slab_rows_ : 0),
@@ -72,6 +77,12 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips(), threads_)),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
+  const Index outputs = network_.outputs(network_.all());
+  require(target_.cols == outputs, "there must be a target for each output of the network.");
+  require(!validation_ || validation_targets_.has_value() == targets_.has_value(),
+          "rows of validation must have targets if those of training have.");
+  require(!validation_targets_ || (validation_targets_->outputs() == outputs && !network_.has_penalty()),
+          "validation by targets takes one for each output, and no penalties of layers.");
   AlignedBuffer<float>& weights = completed_;
   start_->parameters().copy_weights_to(weights);
   parameters_.take_weights_from(weights);
@@ -225,6 +236,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
   rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
+  if (targets_) targets_->gather(numbers_of(slab) + mine.begin, mine.size(), rows_of(target_, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
   const double scale = settings_.objective.scale(network_);
@@ -232,7 +244,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   kernels::LossEpilogue loss;
   loss.loss = settings_.objective.loss;
   loss.target = constant(rows_of(target_, mine));
-  loss.weights = constant(rows_of(buffers_.element_weights, mine));
+  if (!targets_) loss.weights = constant(rows_of(buffers_.element_weights, mine));
   loss.scale = static_cast<float>(scale / static_cast<double>(slab.batch_rows));
   loss.row_weights = step.row_weights_from(mine.begin);
   loss.lanes = lanes_.row(mine.begin);
@@ -392,8 +404,8 @@ std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
   const Index rows = validation_->count();
   AlignedBuffer<float> errors(rows);
   AlignedBuffer<double> penalties(network_.has_penalty() ? rows : 0);
-  const Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads,
-                            hook);
+  Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads, hook);
+  if (validation_targets_) inference.compare_with(*validation_targets_);
   const NoiseOrigin noise{settings_.seed, RandomStream::validation_noise, 0, 0};
   const PassOutcome outcome =
       network_.has_penalty()

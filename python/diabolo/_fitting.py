@@ -57,7 +57,7 @@ class _OutOfTime(Exception):
     """`max_seconds` are over, in the middle of an epoch."""
 
 
-_SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
+SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
 
 
 def new_trainer(
@@ -72,6 +72,8 @@ def new_trainer(
     learning_rate: float | None = None,
     schedule: _core.Schedule | None = None,
     updates_before: int = 0,
+    targets: _core.Targets | None = None,
+    validation_targets: _core.Targets | None = None,
 ) -> _core.Trainer:
     """Return a trainer with these (checked) hyper-parameters, or with another rate and schedule."""
     p = parameters
@@ -89,10 +91,12 @@ def new_trainer(
         l1=p.l1,
         l2=p.l2,
         clip_norm=p.clip_norm or 0.0,  # 0: no clipping
-        shuffle=_SHUFFLES[p.shuffle],
+        shuffle=SHUFFLES[p.shuffle],
         seed=seed,
         threads=threads,
         updates_before=updates_before,
+        targets=targets,
+        validation_targets=validation_targets,
     )
 
 
@@ -229,7 +233,9 @@ class TrainingRun:
             self.save_checkpoint(RunState(self.history, report, self.best_loss, self.epochs_since_best))
 
     def _final_model(self) -> _core.Model:
-        best = self.parameters.early_stopping
+        if self.parameters.epochs == 0:  # pretrained alone
+            self.trainer.keep_best()
+        best = self.parameters.early_stopping or self.parameters.epochs == 0
         model = self.trainer.best_model() if best else self.trainer.completed_model()
         assert model is not None  # an epoch was completed
         return model

@@ -11,7 +11,7 @@ from diabolo._checkpoint import RunState
 from diabolo._column_groups import groups_of
 from diabolo._fitted import Fitted, Fitting, Scaler, model_of
 from diabolo._fitting import EpochTrainer, Outcome, TrainingRun
-from diabolo._inputs import as_table, check_features
+from diabolo._inputs import Table, as_table, check_features
 from diabolo._kind import Kind
 from diabolo._layers import ActivityPenaltyLayer, DenseLayer, GaussianCodeLayer, Layer, label
 from diabolo._memory import check_memory
@@ -87,6 +87,9 @@ class TrainingEstimator(Kind):
         check_memory(owner, p, plan, rows.count, threads)
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
+        pretraining = () if before is None else before.fitting.pretraining
+        if before is None:
+            model, pretraining = self._pretrained(p, plan, model, blocks.peek(), seed, threads)
         state = None if before is None else before.optimizer_state
         if before is not None and state is not None:  # else the optimizer, and its schedule, begin anew
             p.earlier_losses = before.fitting.history["loss"][-state.epochs :]
@@ -94,7 +97,7 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             history = outcome.history if before is None else _joined(before.fitting.history, outcome.history)
-            fitting = Fitting(p.loss, p.scale, blocks.feature_names, history, "partial_fit")
+            fitting = Fitting(p.loss, p.scale, blocks.feature_names, history, "partial_fit", pretraining)
             return Fitted(plan, outcome.model, fitting, trainer.completed_state())
 
         self._train(p, trainer, fitted, Progress(), validates=False)
@@ -211,6 +214,12 @@ class TrainingEstimator(Kind):
         if shift_and_scale is not None:
             model.set_scaler(*without_groups(shift_and_scale, groups_of(plan)))
         return model
+
+    def _pretrained(
+        self, p: Any, plan: Architecture, model: _core.Model, table: Table, seed: int, threads: int
+    ) -> tuple[_core.Model, tuple[dict[str, tuple[float, ...]], ...]]:
+        """Return what a new network learns of the rows before all its layers are trained, and how it went."""
+        return model, ()
 
     def _train(
         self,
