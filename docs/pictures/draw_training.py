@@ -1,4 +1,4 @@
-"""Draws the pictures of the pages on stacked and on supervised autoencoders, from scikit-learn's digits.
+"""Draws the picture of the page on stacked autoencoders, from scikit-learn's digits.
 
 python docs/pictures/draw_training.py
 """
@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
-from diabolo import AutoEncoder, AutoEncoderClassifier, DenoisingAutoEncoder, StackedAutoEncoder
+from diabolo import AutoEncoder, StackedAutoEncoder
 
 FOLDER = Path(__file__).parent
 
@@ -42,44 +42,11 @@ def stacked(train: np.ndarray, test: np.ndarray) -> None:
     write("stacked.png")
 
 
-def supervised(X: np.ndarray, y: np.ndarray) -> None:
-    """Draw accuracy over the number of labels, with and without the unlabelled rows."""
-    counts = (20, 40, 80, 160, 320, 640)
-    classifier = AutoEncoderClassifier(
-        DenoisingAutoEncoder(256, code_activation="relu", noise_fraction=0.3, epochs=60),
-        unlabelled=-1,
-        epochs=100,
-        batch_size=16,
-    )
-    scores = {"pretrained on 1400 images": [], "pretrained on the labelled ones": []}
-    for count in counts:
-        for name, of in scores.items():
-            accuracies = []
-            for seed in range(3):
-                order = np.random.default_rng(seed).permutation(1400)
-                labels = np.full(1400, -1)
-                labels[order[:count]] = y[order[:count]]
-                rows = slice(None) if "1400" in name else order[:count]
-                fitted = classifier.set_params(random_state=seed).fit(X[:1400][rows], labels[rows])
-                accuracies.append(fitted.score(X[1400:], y[1400:]))
-            of.append(np.mean(accuracies))
-    plt.figure(figsize=(6, 3))
-    for name, accuracies in scores.items():
-        plt.semilogx(counts, accuracies, "o-", label=name)
-    plt.xticks(counts, counts)
-    plt.minorticks_off()
-    plt.xlabel("images with a label")
-    plt.ylabel("accuracy, test images")
-    write("supervised.png")
-
-
 def main() -> None:
-    """Draw both."""
+    """Draw it."""
     mpl.use("Agg")
-    X, y = load_digits(return_X_y=True)
-    X = X / 16
+    X = load_digits().data / 16
     stacked(X[:1500], X[1500:])
-    supervised(X, y)
 
 
 if __name__ == "__main__":
