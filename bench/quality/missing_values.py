@@ -1,12 +1,12 @@
 """Error of imputed pixels of MNIST, 30 % of which nobody observed, beside means and principal components.
 
 The same pixels are missing for all: each on its own with probability 0.3, in training and test images. The
-autoencoder trains on the gappy images (`missing="mask"`), and to predict pixels it does not see hides some more
-at every step (masking noise), which its loss emphasises. Principal components are fitted by expectation and
-maximisation (Roweis, "EM algorithms for PCA and SPCA", NIPS 1997): gaps are filled with the mean, then again and
-again with the projection on the first components. How many these are is chosen on the test images, which
-favours them. The error is the root mean square over the missing pixels of the 10000 test images, pixels being
-in [0, 1].
+autoencoder trains on the gappy images (`missing="mask"`), and to predict pixels it does not see hides some
+more at every step (masking noise), which its loss emphasises. Principal components are fitted by
+expectation and maximisation (Roweis, "EM algorithms for PCA and SPCA", NIPS 1997): gaps are filled with the
+mean, then again and again with the projection on the first components. How many these are is chosen on the
+test images, which favours them. The error is the root mean square over the missing pixels of the 10000 test
+images, pixels being in [0, 1].
 """
 
 import argparse
