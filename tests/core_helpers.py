@@ -169,6 +169,8 @@ def trainer(
         "seed": 3,
         "threads": 2,
         "updates_before": 0,
+        "targets": None,
+        "validation_targets": None,
     }
     assert settings.keys() >= changes.keys()
     return _core.Trainer(

@@ -117,6 +117,28 @@ def test_every_command_is_documented(capsys: Any) -> None:
         assert stopped.value.code == 0
 
 
+# ---- Files of other estimators ----
+
+
+def test_a_classifier_has_codes_alone(tmp_path: Path, capsys: Any) -> None:
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", random.random((40, 5)))
+    classifier = diabolo.AutoEncoderClassifier(diabolo.AutoEncoder(3, epochs=1), epochs=1)
+    classifier.fit(np.load(tmp_path / "x.npy"), np.arange(40) % 2).save(tmp_path / "c")
+    model, data = str(tmp_path / "c"), str(tmp_path / "x.npy")
+    assert main(["transform", model, data, "-o", str(tmp_path / "z.npy")]) == 0
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "z.npy"), classifier.transform(np.load(tmp_path / "x.npy"))
+    )
+    assert main(["info", model]) == 0
+    assert "head.0 identity, softmax" in capsys.readouterr().out
+    for command in (["score", model, data], ["reconstruct", model, data]):
+        assert main(command) == 2
+        assert "it holds a AutoEncoderClassifier: `transform` is for it" in capsys.readouterr().err
+    assert main(["export", model, "-o", str(tmp_path / "c.h")]) == 2
+    assert "which is not exported" in capsys.readouterr().err
+
+
 # ---- Options ----
 
 
@@ -151,6 +173,10 @@ def test_every_hyper_parameter_is_an_option_with_a_description(capsys: Any) -> N
         ("optimizer", "sgd", "sgd"),
         ("optimizer", "SGD(momentum=0.9, nesterov=True)", SGD(momentum=0.9, nesterov=True)),
         ("schedule", "CosineDecay(warmup_epochs=2)", CosineDecay(2)),
+        ("pretraining", "rbm", "rbm"),
+        ("pretraining", "rbm,denoising", ("rbm", "denoising")),
+        ("pretraining_epochs", "3,2", (3, 2)),
+        ("pretraining_parameters", "{'k': 3}", {"k": 3}),
     ],
 )
 def test_values(name: str, text: str, value: object) -> None:
@@ -166,6 +192,10 @@ def test_values(name: str, text: str, value: object) -> None:
         (["--optimizer", "SGD(0.9)"], "its settings named"),
         (["--optimizer", "SGD(momentum=open('x'))"], "--optimizer: cannot read"),
         (["--optimizer", "SGD(speed=1)"], "speed"),
+        (
+            ["--model", "stacked", "--pretraining-parameters", "{"],
+            "--pretraining-parameters: cannot read '{'",
+        ),
         (["--optimizer", "SGD("], "--optimizer: cannot read"),
         (["--optimizer", "SGD(momentum=2)"], "SGD: momentum must be a number in [0, 1). Got 2."),
         (["--n-components", "0"], "AutoEncoder: n_components must be an int >= 1. Got 0."),

@@ -25,11 +25,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from diabolo import (
     AutoEncoder,
+    AutoEncoderClassifier,
+    AutoEncoderRegressor,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
     ReconstructionOutlierDetector,
     SparseAutoEncoder,
+    StackedAutoEncoder,
     VariationalAutoEncoder,
     _running_fits,
 )
@@ -43,7 +46,12 @@ ESTIMATORS = [
     DenoisingAutoEncoder(2, epochs=2, random_state=0),
     SparseAutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
     VariationalAutoEncoder(2, epochs=2, random_state=0),
+    StackedAutoEncoder(
+        2, hidden_layer_sizes=(3,), epochs=2, pretraining_epochs=1, optimizer="sgd", random_state=0
+    ),
     ReconstructionOutlierDetector(AutoEncoder(2, epochs=2, random_state=0)),
+    AutoEncoderClassifier(AutoEncoder(16, code_activation="relu", epochs=2), epochs=60, batch_size=8),
+    AutoEncoderRegressor(AutoEncoder(16, code_activation="relu", epochs=2), epochs=60, batch_size=8),
 ]
 
 # scikit-learn runs these on its own transformers; they are not among the checks for everyone.
@@ -67,7 +75,7 @@ def expected_failures(estimator: Any) -> dict[str, str]:
         return {}
     # The noise of a row depends on its place among the rows: k copies get k noises, a weight of k gets one.
     reason = "draws noise for each row"
-    return {"check_sample_weight_equivalence_on_dense_data": reason}
+    return {f"check_sample_weight_equivalence_on_{rows}_data": reason for rows in ("dense", "sparse")}
 
 
 with warnings.catch_warnings():

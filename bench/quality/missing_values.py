@@ -1,11 +1,12 @@
 """Error of imputed pixels of MNIST, 30 % of which nobody observed, beside means and principal components.
 
 The same pixels are missing for all: each on its own with probability 0.3, in training and test images. The
-autoencoder trains on the gappy images (`missing="mask"`), and to predict pixels it does not see hides as many
-again at every step (masking noise). Principal components are fitted by expectation and maximisation (Roweis,
-"EM algorithms for PCA and SPCA", NIPS 1997): gaps are filled with the mean, then again and again with the
-projection on the first components. How many these are is chosen on the test images, which favours them. The
-error is the root mean square over the missing pixels of the 10000 test images, pixels being in [0, 1].
+autoencoder trains on the gappy images (`missing="mask"`), and to predict pixels it does not see hides some
+more at every step (masking noise), which its loss emphasises. Principal components are fitted by
+expectation and maximisation (Roweis, "EM algorithms for PCA and SPCA", NIPS 1997): gaps are filled with the
+mean, then again and again with the projection on the first components. How many these are is chosen on the
+test images, which favours them. The error is the root mean square over the missing pixels of the 10000 test
+images, pixels being in [0, 1].
 """
 
 import argparse
@@ -22,6 +23,9 @@ from mnist import Float32Array, load, parser
 from diabolo import DenoisingAutoEncoder
 
 MISSING = 0.3
+# Of the pixels that are there, what training hides as well, and the weight of the loss of the others. So the
+# network sees nearly as many pixels as it will later; with 0.3 the error is a tenth higher.
+HIDDEN = 0.1
 COMPONENTS = (25, 50, 100, 150)
 
 
@@ -72,15 +76,17 @@ def by_autoencoder(
 ) -> npt.NDArray[np.floating]:
     """Return the test images imputed by an autoencoder that was trained on gappy images."""
     ae = DenoisingAutoEncoder(
-        256,
+        512,
         hidden_layer_sizes=(512,),
-        activation="gelu",
-        code_activation="gelu",
+        activation="relu",
+        code_activation="relu",
         corruption="masking",
-        noise_fraction=MISSING,
+        noise_fraction=HIDDEN,
+        clean_weight=HIDDEN,
         missing="mask",
         loss="binary_crossentropy",
         schedule="cosine",
+        batch_size=128,
         epochs=options.epochs,
         random_state=seed,
         n_jobs=options.n_jobs,

@@ -5,19 +5,23 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from diabolo import AutoEncoder
-
 Float32Array = npt.NDArray[np.float32]
+Estimator = TypeVar("Estimator")
 
 
 class Digits(NamedTuple):
     train: Float32Array  # (60000, 784)
     test: Float32Array  # (10000, 784)
+
+
+class Labels(NamedTuple):
+    train: npt.NDArray[np.int64]  # (60000,)
+    test: npt.NDArray[np.int64]  # (10000,)
 
 
 class Run(NamedTuple):
@@ -32,6 +36,12 @@ def load(path: Path) -> Digits:
     """Read `mnist.npz` as Keras distributes it: arrays x_train and x_test of uint8 images, 28 by 28."""
     with np.load(path) as arrays:
         return Digits(*(_rows(arrays[name]) for name in ("x_train", "x_test")))
+
+
+def load_labels(path: Path) -> Labels:
+    """Read the digits that the images show: arrays y_train and y_test of the same file."""
+    with np.load(path) as arrays:
+        return Labels(*(arrays[name].astype(np.int64) for name in ("y_train", "y_test")))
 
 
 def _rows(images: npt.NDArray[np.uint8]) -> Float32Array:
@@ -51,21 +61,25 @@ def parser(description: str, epochs: int) -> argparse.ArgumentParser:
 
 def run_seeds(
     name: str,
-    make: Callable[[int], AutoEncoder],
+    make: Callable[[int], Estimator],
     digits: Digits,
-    error: Callable[[AutoEncoder, Float32Array], float],
+    error: Callable[[Estimator, Float32Array], float],
     seeds: list[int],
     *,
     watch: bool = False,
+    labels: Labels | None = None,
 ) -> list[Run]:
     """Train once per seed, to the end; the test images have no say in when it stops or what is kept.
 
-    With `watch`, their loss is computed after each epoch, for `verbose` to show.
+    With `watch`, their loss is computed after each epoch, for `verbose` to show. With `labels`, the
+    estimators are trained to tell them.
     """
     runs = []
     for seed in seeds:
         start = time.perf_counter()
-        estimator = make(seed).fit(digits.train, X_val=digits.test if watch else None)
+        y = () if labels is None else (labels.train,)
+        estimator: Any = make(seed)
+        estimator.fit(digits.train, *y, X_val=digits.test if watch else None)
         seconds = time.perf_counter() - start
         runs.append(Run(seed, error(estimator, digits.test), seconds))
         print(f"{name}, seed {seed}: {runs[-1].error:.5f} after {seconds:.0f} s", flush=True)

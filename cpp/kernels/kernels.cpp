@@ -3,6 +3,7 @@
 #include "kernels/kernels.h"
 
 #include "kernels/activity.h"
+#include "kernels/boltzmann.h"
 #include "kernels/corruption.h"
 #include "kernels/dropout.h"
 #include "kernels/epilogue.h"
@@ -248,6 +249,8 @@ const KernelTable table = {
     .top_k = top_k,
     .top_k_gradient = top_k_gradient,
     .grouped_softmax = grouped_softmax,
+    .sample_bernoulli = sample_bernoulli,
+    .scaled_difference = scaled_difference,
     .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,

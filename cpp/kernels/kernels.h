@@ -458,6 +458,22 @@ struct GroupedSoftmax {
   const LossEpilogue* loss = nullptr;
 };
 
+/// Binary states of units that are 1 with these probabilities: y = 1 where n < p 2^24, n the noise's 24 bits.
+struct BernoulliSample {
+  NoiseSource noise;
+  MatrixView<const float> p;  // (rows, units)
+  MatrixView<float> y;        // (rows, units); may be p
+};
+
+/// out = scale w (a - b), w the weight of the row
+struct ScaledDifference {
+  MatrixView<const float> a;  // (rows, units), and so the others
+  MatrixView<const float> b;
+  float scale = 1.0f;
+  const float* row_weights = nullptr;  // (rows); null: all 1
+  MatrixView<float> out;
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -513,6 +529,8 @@ struct KernelTable {
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);
   void (*grouped_softmax)(const GroupedSoftmax&);
+  void (*sample_bernoulli)(const BernoulliSample&);
+  void (*scaled_difference)(const ScaledDifference&);
   void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);

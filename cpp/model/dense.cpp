@@ -1,34 +1,13 @@
 // See dense.h.
 #include "model/dense.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
 #include "base/scalar_math.h"
+#include "model/panel_pieces.h"
 
 namespace diabolo {
-namespace {
-
-/// Operations of one kernel call: about a millisecond, so that a large layer still polls often enough.
-constexpr double kCostPerCall = 5e7;
-
-/// Calls `work(panels)` for pieces of a part of the panels, polling in between.
-template <class Work>
-void in_pieces(Worker& worker, const kernels::Panels& panels, UnitPart part, Index rows, const Work& work) {
-  const double panel_cost =
-      2.0 * static_cast<double>(rows) * static_cast<double>(panels.inputs * panels.width);
-  const Range mine = part.of(panels.count());
-  const auto piece = std::max<Index>(1, static_cast<Index>(kCostPerCall / std::max(panel_cost, 1.0)));
-  for (Index first = mine.begin; first < mine.end; first += piece) {
-    const Range which{first, std::min(first + piece, mine.end)};
-    work(which);
-    if (worker.poll(panel_cost * static_cast<double>(which.size()))) return;
-  }
-}
-
-}  // namespace
-
 Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
              bool trainable_below)
     : inputs_(spec.inputs),

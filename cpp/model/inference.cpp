@@ -78,7 +78,7 @@ SparseBatch Inference::sparse_batch(const Rows& rows, Range layers, const Object
   if (table == nullptr) return {};
   require(layers.begin == 0, "sparse rows enter a network at its first layer.");
   require(scaler_.empty(), "sparse rows are not scaled.");
-  require(objective == nullptr || network_.compares_sparse_rows(),
+  require(objective == nullptr || targets_ != nullptr || network_.compares_sparse_rows(),
           "this network's loss takes only dense rows.");
   const Objective any;
   return {network_, objective == nullptr ? any : *objective, count, table->most_stored(), Purpose::inference};
@@ -116,6 +116,12 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
   if (sparse) sparse.attach_to(with_sparse.emplace(space->buffers()));
   const NetworkBuffers& buffers = with_sparse ? *with_sparse : space->buffers();
   const MatrixView<float> lanes = space->lanes();
+  WorkspacePlan target_plan;
+  const bool compares = objective != nullptr && targets_ != nullptr;
+  const auto target_booking =
+      compares ? target_plan.book(threads * at_once, targets_->outputs()) : WorkspacePlan::Buffer{};
+  Workspace target_space(target_plan);
+  const MatrixView<float> targets = compares ? target_space.view(target_booking) : buffers.input;
   std::atomic<bool> invalid{false};
   const bool missing_allowed = layers.begin == 0 && network_.takes_missing();
 
@@ -136,9 +142,10 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
       if (objective != nullptr) {
         std::fill_n(lanes.row(mine), here.size() * kernels::kGroup, 0.0f);
         epilogue.loss = objective->loss;
-        epilogue.target = constant(rows_of(buffers.input, here));
-        epilogue.weights = constant(rows_of(buffers.element_weights, here));
-        if (sparse) sparse.set_target(here, epilogue);
+        if (compares) targets_->gather(source_rows, here.size(), rows_of(targets, here));
+        epilogue.target = constant(rows_of(targets, here));
+        if (!compares) epilogue.weights = constant(rows_of(buffers.element_weights, here));
+        if (sparse && !compares) sparse.set_target(here, epilogue);
         epilogue.lanes = lanes.row(mine);
       }
       network_.forward(pass, buffers, here, objective == nullptr ? nullptr : &epilogue);

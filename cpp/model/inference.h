@@ -7,6 +7,7 @@
 
 #include "base/team.h"
 #include "data/rows.h"
+#include "data/targets.h"
 #include "model/model.h"
 #include "model/objective.h"
 #include "model/pass_space.h"
@@ -39,6 +40,9 @@ class Inference {
     low_ = low;
     high_ = high;
   }
+
+  /// From now on row_errors compares with these, which must outlive this, and not with the rows.
+  void compare_with(const Targets& targets) { targets_ = &targets; }
 
   /// codes (rows, code units)
   [[nodiscard]] PassOutcome encode(const Rows& rows, MatrixView<float> codes) const;
@@ -107,6 +111,7 @@ class Inference {
   PassSpacePool& spaces_;
   const int threads_;
   PollHook* const hook_;
+  const Targets* targets_ = nullptr;
   bool checks_ = false;
   float low_ = -std::numeric_limits<float>::infinity();
   float high_ = std::numeric_limits<float>::infinity();

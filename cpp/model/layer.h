@@ -30,7 +30,8 @@ struct LayerBooking {
   WorkspacePlan::Buffer scale_terms;      // (rows, outputs): terms of the gradient of a scale
   Pairs<WorkspacePlan::Buffer> input_pairs;
   Pairs<WorkspacePlan::Buffer> delta_pairs;
-  bool passes_input_on = false;  // its output is its input: nothing is booked for it
+  std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
+  bool passes_input_on = false;            // its output is its input: nothing is booked for it
 };
 
 /// The same in a workspace, with the layer's input: the output of the layer below, or the batch.
@@ -46,6 +47,7 @@ struct LayerBuffers {
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  std::vector<MatrixView<float>> own;
   MatrixView<float> scale_terms;
   Pairs<MatrixView<float>> input_pairs;
   Pairs<MatrixView<float>> delta_pairs;

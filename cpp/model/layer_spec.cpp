@@ -33,6 +33,12 @@ struct Maker {
     return std::make_unique<BatchNorm>(plan, spec);
   }
   std::unique_ptr<Layer> operator()(const SoftmaxSpec& spec) const { return std::make_unique<Softmax>(spec); }
+  std::unique_ptr<Layer> operator()(const BoltzmannHiddenSpec& spec) const {
+    return std::make_unique<BoltzmannHidden>(table, plan, spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const BoltzmannVisibleSpec& spec) const {
+    return std::make_unique<BoltzmannVisible>(plan, spec, place.number);
+  }
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "model/activity_penalty.h"
 #include "model/batch_norm.h"
+#include "model/boltzmann.h"
 #include "model/corruption.h"
 #include "model/dense.h"
 #include "model/dropout.h"
@@ -16,8 +17,9 @@
 
 namespace diabolo {
 
-using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec,
-                               SoftmaxSpec, MissingValuesSpec, DropoutSpec, BatchNormSpec>;
+using LayerSpec =
+    std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec, SoftmaxSpec,
+                 MissingValuesSpec, DropoutSpec, BatchNormSpec, BoltzmannHiddenSpec, BoltzmannVisibleSpec>;
 
 /// Where a layer stands in its network.
 struct LayerPlace {

@@ -54,6 +54,7 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.slope_terms = workspace.view(b.slope_terms);
     layer_buffers.variance_terms = workspace.view(b.variance_terms);
     layer_buffers.noise = workspace.view(b.noise);
+    for (const WorkspacePlan::Buffer& own : b.own) layer_buffers.own.push_back(workspace.view(own));
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
     layer_buffers.scale_terms = workspace.view(b.scale_terms);

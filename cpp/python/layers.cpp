@@ -77,6 +77,26 @@ void define_layers(py::module_& m) {
            }),
            py::arg("units"), py::arg("groups"));
 
+  py::class_<BoltzmannHiddenSpec>(m, "BoltzmannHidden")
+      .def(py::init([](std::string name, Index visible, Index hidden, const std::string& activation) {
+             return BoltzmannHiddenSpec{std::move(name), visible, hidden, value_of(kActivations, activation)};
+           }),
+           py::arg("name"), py::arg("visible"), py::arg("hidden"), py::arg("activation"));
+
+  py::class_<BoltzmannVisibleSpec>(m, "BoltzmannVisible")
+      .def(py::init([](std::string name, Index hidden, Index visible, const std::string& activation,
+                       std::string hidden_name, const std::string& hidden_activation, Index steps) {
+             return BoltzmannVisibleSpec{std::move(name),
+                                         hidden,
+                                         visible,
+                                         value_of(kActivations, activation),
+                                         std::move(hidden_name),
+                                         value_of(kActivations, hidden_activation),
+                                         steps};
+           }),
+           py::arg("name"), py::arg("hidden"), py::arg("visible"), py::arg("activation"),
+           py::arg("hidden_name"), py::arg("hidden_activation"), py::arg("steps") = 1);
+
   py::class_<GaussianCodeSpec>(m, "GaussianCode")
       .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {
              return GaussianCodeSpec{units, beta, warmup_epochs, free_bits};

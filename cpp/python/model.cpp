@@ -174,14 +174,14 @@ void define_model(py::module_& m) {
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false, py::arg("stored_only") = false)
       .def(
           "layer_output",
-          [](const Model& self, const PyRows& rows, Index layer, int threads) {
+          [](const Model& self, const PyRows& rows, Index layer, int threads, bool finite) {
             if (layer < 0 || layer >= self.network().size()) throw py::index_error("no such layer.");
-            return infer(self, rows, self.network().layer(layer).outputs(), {}, threads,
+            return infer(self, rows, self.network().layer(layer).outputs(), {finite, {}}, threads,
                          [&](const Inference& i, MatrixView<float> out) {
                            return i.layer_output(rows.rows, layer, out);
                          });
           },
-          py::arg("rows"), py::arg("layer"), py::arg("threads"))
+          py::arg("rows"), py::arg("layer"), py::arg("threads"), py::arg("finite") = false)
       .def(
           "row_errors",
           [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool finite,

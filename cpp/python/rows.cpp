@@ -142,6 +142,14 @@ void define_rows(py::module_& m) {
            [](const PyRows& r, const IndexArray& indices) {
              return PyRows{r.rows.take({indices.data(), indices.data() + indices.size()}), r.owner};
            })
+      .def("weights",
+           [](const PyRows& r) -> std::optional<py::array_t<double>> {
+             if (!r.rows.has_weights()) return std::nullopt;
+             std::vector<double> weights;
+             for (Index i = 0; i < r.rows.count(); ++i)
+               weights.push_back(r.rows.weight(r.rows.source_row(i)));
+             return as_array(std::move(weights));
+           })
       .def("weighted",
            [](const PyRows& r, const DoubleArray& weights) {
              return PyRows{r.rows.weighted(weights.data()), py::make_tuple(r.owner, weights)};

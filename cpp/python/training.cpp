@@ -18,9 +18,20 @@ namespace py = pybind11;
 namespace diabolo {
 namespace {
 
+struct PyTargets {
+  Targets targets;
+  py::object owner;  // keeps the arrays alive
+};
+
+std::optional<Targets> value_of(const std::optional<PyTargets>& given) {
+  return given ? std::optional(given->targets) : std::nullopt;
+}
+
 struct PyTrainer {
-  PyRows train;  // keeps the arrays alive
+  PyRows train;  // keeps the arrays alive, as the next ones
   std::optional<PyRows> validation;
+  std::optional<PyTargets> targets;
+  std::optional<PyTargets> validation_targets;
   Trainer trainer;
 };
 
@@ -180,25 +191,49 @@ void define_training(py::module_& m) {
         return measures;
       });
 
+  py::class_<PyTargets>(m, "Targets")
+      .def_static(
+          "of_values",
+          [](const PyRows& table, const std::optional<DoubleArray>& shift,
+             const std::optional<DoubleArray>& scale) {
+            Scaler scaler;
+            if (shift && scale) {
+              scaler = Scaler({shift->data(), shift->data() + shift->size()},
+                              {scale->data(), scale->data() + scale->size()});
+            }
+            return PyTargets{Targets::of_values(table.rows, std::move(scaler)), table.owner};
+          },
+          py::arg("table"), py::arg("shift") = py::none(), py::arg("scale") = py::none())
+      .def_static(
+          "of_classes",
+          [](const PyRows& numbers, Index classes, float off) {
+            return PyTargets{Targets::of_classes(numbers.rows, classes, off), numbers.owner};
+          },
+          py::arg("numbers"), py::arg("classes"), py::arg("off") = 0.0f);
+
   py::class_<PyTrainer>(m, "Trainer")
-      .def(py::init([](const std::shared_ptr<Model>& model, const PyRows& train,
-                       const std::optional<PyRows>& validation, const std::string& loss, bool sum_features,
-                       bool stored_only, Index batch_size, std::int64_t epochs, double learning_rate,
-                       const Schedule& schedule, const OptimizerSettings& rule, double l1, double l2,
-                       double clip_norm, const std::string& shuffle, std::uint64_t seed, int threads,
-                       std::int64_t updates_before) {
-             const auto settings =
-                 training_settings(loss, sum_features, stored_only, batch_size, epochs, learning_rate,
-                                   schedule, rule, l1, l2, clip_norm, shuffle, seed, threads, updates_before);
-             const auto rows = validation ? std::optional(validation->rows) : std::nullopt;
-             return std::unique_ptr<PyTrainer>(
-                 new PyTrainer{train, validation, Trainer(model, train.rows, rows, settings)});
-           }),
-           py::arg("model"), py::arg("train"), py::arg("validation"), py::kw_only(), py::arg("loss"),
-           py::arg("sum_features") = false, py::arg("stored_only") = false, py::arg("batch_size"),
-           py::arg("epochs"), py::arg("learning_rate"), py::arg("schedule"), py::arg("rule"), py::arg("l1"),
-           py::arg("l2"), py::arg("clip_norm"), py::arg("shuffle"), py::arg("seed"), py::arg("threads"),
-           py::arg("updates_before") = 0)
+      .def(
+          py::init([](const std::shared_ptr<Model>& model, const PyRows& train,
+                      const std::optional<PyRows>& validation, const std::string& loss, bool sum_features,
+                      bool stored_only, Index batch_size, std::int64_t epochs, double learning_rate,
+                      const Schedule& schedule, const OptimizerSettings& rule, double l1, double l2,
+                      double clip_norm, const std::string& shuffle, std::uint64_t seed, int threads,
+                      std::int64_t updates_before, const std::optional<PyTargets>& targets,
+                      const std::optional<PyTargets>& validation_targets) {
+            const auto settings =
+                training_settings(loss, sum_features, stored_only, batch_size, epochs, learning_rate,
+                                  schedule, rule, l1, l2, clip_norm, shuffle, seed, threads, updates_before);
+            const auto rows = validation ? std::optional(validation->rows) : std::nullopt;
+            return std::unique_ptr<PyTrainer>(new PyTrainer{
+                train, validation, targets, validation_targets,
+                Trainer(model, train.rows, rows, settings, value_of(targets), value_of(validation_targets))});
+          }),
+          py::arg("model"), py::arg("train"), py::arg("validation"), py::kw_only(), py::arg("loss"),
+          py::arg("sum_features") = false, py::arg("stored_only") = false, py::arg("batch_size"),
+          py::arg("epochs"), py::arg("learning_rate"), py::arg("schedule"), py::arg("rule"), py::arg("l1"),
+          py::arg("l2"), py::arg("clip_norm"), py::arg("shuffle"), py::arg("seed"), py::arg("threads"),
+          py::arg("updates_before") = 0, py::arg("targets") = py::none(),
+          py::arg("validation_targets") = py::none())
       .def_static(
           "planned_bytes",
           [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,

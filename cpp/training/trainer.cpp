@@ -42,7 +42,6 @@ SparseBatch sparse_batch(const Network& network, const Rows& rows, const Objecti
   const SparseTable* table = rows.sparse();
   require(table != nullptr || !objective.stored_only, "only sparse rows tell which elements are stored.");
   if (table == nullptr) return {};
-  require(network.compares_sparse_rows(), "this network's loss takes only dense rows.");
   return {network, objective, count, table->most_stored(), Purpose::training};
 }
 
@@ -62,10 +61,13 @@ GradientList plan_gradients(const Network& network, const NetworkBuffers& buffer
 }  // namespace
 
 Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<Rows> validation,
-                 const TrainingSettings& settings)
+                 const TrainingSettings& settings, std::optional<Targets> targets,
+                 std::optional<Targets> validation_targets)
     : settings_(settings),
       train_(std::move(train)),
       validation_(std::move(validation)),
+      targets_(std::move(targets)),
+      validation_targets_(std::move(validation_targets)),
       start_(std::move(start)),
       network_(start_->network()),
       parameters_(network_.kernels(), network_.parameter_plan(), Purpose::training),
@@ -77,10 +79,11 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       booking_(
           network_.book(plan_, network_.all(), slab_rows_, Purpose::training, train_.sparse() != nullptr)),
       lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
+      target_booking_(targets_ ? plan_.book(slab_rows_, targets_->outputs()) : WorkspacePlan::Buffer{}),
       workspace_(plan_),
       sparse_(sparse_batch(network_, train_, settings.objective, slab_rows_)),
       buffers_(attached(network_.lay_out(booking_, workspace_), sparse_)),
-      target_(buffers_.input),
+      target_(targets_ ? workspace_.view(target_booking_) : buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_weights_(train_.has_weights() ? slab_rows_ : 0),
@@ -89,7 +92,16 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips(), threads_)),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
+  const Index outputs = network_.outputs(network_.all());
+  const bool compares_stored = sparse_ && !targets_;
   require(!sparse_ || start_->scaler().empty(), "sparse rows are not scaled.");
+  require(!compares_stored || network_.compares_sparse_rows(), "this network's loss takes only dense rows.");
+  require((compares_stored ? train_.features() : target_.cols) == outputs,
+          "there must be a target for each output of the network.");
+  require(!validation_ || validation_targets_.has_value() == targets_.has_value(),
+          "rows of validation must have targets if those of training have.");
+  require(!validation_targets_ || (validation_targets_->outputs() == outputs && !network_.has_penalty()),
+          "validation by targets takes one for each output, and no penalties of layers.");
   AlignedBuffer<float>& weights = completed_;
   start_->parameters().copy_weights_to(weights);
   parameters_.take_weights_from(weights);
@@ -250,6 +262,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   } else {
     rows.gather(numbers, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
   }
+  if (targets_) targets_->gather(numbers, mine.size(), rows_of(target_, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
   const double scale = settings_.objective.scale(network_);
@@ -257,8 +270,8 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   kernels::LossEpilogue loss;
   loss.loss = settings_.objective.loss;
   loss.target = constant(rows_of(target_, mine));
-  if (sparse_) sparse_.set_target(mine, loss);
-  loss.weights = constant(rows_of(buffers_.element_weights, mine));
+  if (sparse_ && !targets_) sparse_.set_target(mine, loss);
+  if (!targets_) loss.weights = constant(rows_of(buffers_.element_weights, mine));
   loss.scale = static_cast<float>(scale / static_cast<double>(slab.batch_rows));
   loss.row_weights = step.row_weights_from(mine.begin);
   loss.lanes = lanes_.row(mine.begin);
@@ -419,8 +432,8 @@ std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
   const Index rows = validation_->count();
   AlignedBuffer<float> errors(rows);
   AlignedBuffer<double> penalties(network_.has_penalty() ? rows : 0);
-  const Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads,
-                            hook);
+  Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads, hook);
+  if (validation_targets_) inference.compare_with(*validation_targets_);
   const NoiseOrigin noise{settings_.seed, RandomStream::validation_noise, 0, 0};
   const PassOutcome outcome =
       network_.has_penalty()

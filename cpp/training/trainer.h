@@ -12,6 +12,7 @@
 #include "base/workspace.h"
 #include "data/row_order.h"
 #include "data/rows.h"
+#include "data/targets.h"
 #include "model/gradient_list.h"
 #include "model/model.h"
 #include "model/objective.h"
@@ -57,7 +58,8 @@ struct BatchLosses {
 class Trainer {
  public:
   Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<Rows> validation,
-          const TrainingSettings& settings);
+          const TrainingSettings& settings, std::optional<Targets> targets = std::nullopt,
+          std::optional<Targets> validation_targets = std::nullopt);
 
   [[nodiscard]] EpochReport run_epoch(PollHook* hook);
 
@@ -148,6 +150,8 @@ class Trainer {
   TrainingSettings settings_;
   const Rows train_;
   const std::optional<Rows> validation_;
+  const std::optional<Targets> targets_;  // without any, outputs are compared with the rows themselves
+  const std::optional<Targets> validation_targets_;
   const std::shared_ptr<const Model> start_;  // network and scaler; its weights are the initial ones
   const Network& network_;
   Parameters parameters_;
@@ -159,10 +163,11 @@ class Trainer {
   WorkspacePlan plan_;
   const NetworkBooking booking_;
   const WorkspacePlan::Buffer lanes_booking_;
+  const WorkspacePlan::Buffer target_booking_;
   Workspace workspace_;
   SparseBatch sparse_;  // the rows as they came in, if they are sparse
   const NetworkBuffers buffers_;
-  const MatrixView<float> target_;     // (slab rows, features): the same if they are dense
+  const MatrixView<float> target_;     // (slab rows, outputs): the rows as they came in if dense, or targets
   const MatrixView<float> lanes_;      // (slab rows, 16)
   AlignedBuffer<float> row_loss_;      // (slab rows)
   AlignedBuffer<float> row_weights_;   // (slab rows), of mean 1 over the batch; empty: rows have no weights

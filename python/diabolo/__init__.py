@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from diabolo._autoencoder import AutoEncoder
     from diabolo._base import Estimator
     from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
+    from diabolo._classifier import AutoEncoderClassifier
     from diabolo._denoising import DenoisingAutoEncoder
     from diabolo._import_weights import from_keras, from_torch
     from diabolo._outliers import ReconstructionOutlierDetector
+    from diabolo._regressor import AutoEncoderRegressor
     from diabolo._sparse import SparseAutoEncoder
+    from diabolo._stacked import StackedAutoEncoder
     from diabolo._variational import VariationalAutoEncoder
     from diabolo._versions import show_versions
     from diabolo.exceptions import (
@@ -47,6 +50,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "AutoEncoder",
+    "AutoEncoderClassifier",
+    "AutoEncoderRegressor",
     "CSVLogger",
     "Callback",
     "ConstantRate",
@@ -66,6 +71,7 @@ __all__ = [
     "ReduceOnPlateau",
     "Schedule",
     "SparseAutoEncoder",
+    "StackedAutoEncoder",
     "StepDecay",
     "TensorBoardLogger",
     "TrainingDivergedError",
@@ -86,6 +92,8 @@ _ON_DEMAND = {
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "AutoEncoder": "_autoencoder",
+    "AutoEncoderClassifier": "_classifier",
+    "AutoEncoderRegressor": "_regressor",
     "CSVLogger": "_callbacks",
     "Callback": "_callbacks",
     "ConstantRate": "schedules",
@@ -105,6 +113,7 @@ _ON_DEMAND = {
     "ReduceOnPlateau": "schedules",
     "Schedule": "schedules",
     "SparseAutoEncoder": "_sparse",
+    "StackedAutoEncoder": "_stacked",
     "StepDecay": "schedules",
     "TensorBoardLogger": "_callbacks",
     "TrainingDivergedError": "exceptions",
@@ -137,9 +146,12 @@ class _Estimators(Mapping[str, "type[Estimator]"]):
 
     _names = (
         "AutoEncoder",
+        "AutoEncoderClassifier",
+        "AutoEncoderRegressor",
         "DenoisingAutoEncoder",
         "ReconstructionOutlierDetector",
         "SparseAutoEncoder",
+        "StackedAutoEncoder",
         "VariationalAutoEncoder",
     )
 

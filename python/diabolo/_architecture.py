@@ -37,14 +37,14 @@ def dense_architecture(features: int, parameters: Any) -> Architecture:
     """Return the layers of a dense autoencoder with these (checked) hyper-parameters."""
     p = parameters
     decoder_widths = decoder_layer_sizes(p)
-    encoder = _chain(
+    encoder = chain(
         "encoder",
         (features, *p.hidden_layer_sizes, p.n_components),
         p.activation,
         p.code_activation,
         p,
     )
-    decoder = _chain(
+    decoder = chain(
         "decoder",
         (p.n_components, *decoder_widths, features),
         p.activation,
@@ -72,9 +72,10 @@ def output_activation(parameters: Any) -> str:
     return "sigmoid" if parameters.loss == "binary_crossentropy" else "identity"
 
 
-def _chain(
+def chain(
     part: str, widths: Sequence[int], activation: str, last_activation: str, p: Any
 ) -> list[DenseLayer]:
+    """Return dense layers "part.0", "part.1" and so on; the first width is that of the inputs."""
     layers = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         own = last_activation if index == len(widths) - 2 else activation

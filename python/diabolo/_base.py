@@ -30,6 +30,9 @@ class Estimator:
     # Set by each class that files may hold, itself; a subclass of it does not count.
     _in_files: ClassVar[bool]
 
+    # What follows the encoder in a network: a decoder, which gives the features back, or a "head".
+    _second_part: ClassVar[str] = "decoder"
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__module__.startswith("diabolo."):

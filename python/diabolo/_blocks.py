@@ -222,6 +222,7 @@ class BlockTrainer:
             (self.seed + state.passes * _SEED_STEP) % 2**64,
             self.threads,
             sum_features=self.sum_features,
+            stored_only=self.parameters.zeros == "missing",
             learning_rate=rate,
             schedule=_core.Schedule.constant(),
             updates_before=state.updates,

@@ -17,6 +17,9 @@ from diabolo._types import AnyArray
 
 Columns = tuple[AnyArray, Sequence[str]]  # a table, (rows, columns), and the names of its columns
 
+# What an estimator must have for a command.
+_METHODS = {"transform": "transform", "reconstruct": "reconstruct", "score": "score_samples"}
+
 
 class Apply:
     """A command that reads a model and rows and writes a table."""
@@ -34,6 +37,7 @@ class Apply:
             f"  diabolo {name} model.safetensors rows.npy -o results.npy\n"
         )
         self.table = table
+        self.method = _METHODS[name]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("model", type=Path, metavar="MODEL", help="a file that `fit` has saved")
@@ -47,8 +51,10 @@ class Apply:
     def run(self, arguments: argparse.Namespace) -> int:
         check_output(arguments.output)
         estimator = diabolo.load(arguments.model)
-        if not (isinstance(estimator, NetworkEstimator) or self.table is _scores):
-            raise CommandError(f"{arguments.model}: it holds a {type(estimator).__name__}: `score` is for it")
+        if not hasattr(estimator, self.method):
+            fitting = [f"`{name}`" for name, method in _METHODS.items() if hasattr(estimator, method)]
+            kind = type(estimator).__name__
+            raise CommandError(f"{arguments.model}: it holds a {kind}: {' and '.join(fitting)} is for it")
         table, names = self.table(estimator, read_rows(arguments.data, arguments), arguments)
         write_table(table, names, arguments.output)
         return 0

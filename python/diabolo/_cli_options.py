@@ -13,6 +13,7 @@ from diabolo import (
     AutoEncoder,
     DenoisingAutoEncoder,
     SparseAutoEncoder,
+    StackedAutoEncoder,
     VariationalAutoEncoder,
     optimizers,
     schedules,
@@ -27,6 +28,7 @@ KINDS: dict[str, type[NetworkEstimator]] = {
     "autoencoder": AutoEncoder,
     "denoising": DenoisingAutoEncoder,
     "sparse": SparseAutoEncoder,
+    "stacked": StackedAutoEncoder,
     "variational": VariationalAutoEncoder,
 }
 
@@ -36,6 +38,9 @@ _NOT_OPTIONS = ("verbose", "callbacks", "warm_start")
 _OBJECTS: dict[str, Callable[..., Any]] = {
     cls.__name__: cls for cls in (*optimizers.BY_NAME.values(), *schedules.BY_NAME.values())
 }
+# Of a stacked model, for each layer where there are several of them.
+_OF_LAYERS = ("pretraining", "pretraining_epochs")
+
 _WORDS: dict[str, Any] = {"none": None, "true": True, "false": False}
 
 
@@ -93,6 +98,10 @@ def value_of(name: str, text: str) -> object:
         with contextlib.suppress(ValueError):
             return tuple(int(width) for width in text.strip("()").split(",") if width.strip())
         return text
+    if name in _OF_LAYERS and "," in text:
+        return tuple(value_of(name, part) for part in text.split(","))
+    if name == "pretraining_parameters":
+        return _literal(name, text)
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return kind(text)
@@ -113,6 +122,13 @@ def int_from(low: int) -> Callable[[str], int]:
 
 def _is_widths(rule: Rule | None) -> bool:
     return isinstance(rule.rule if isinstance(rule, OrNone) else rule, Widths)
+
+
+def _literal(name: str, text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError) as error:
+        raise CommandError(f"--{name.replace('_', '-')}: cannot read {text!r}: {error}") from None
 
 
 def _object(name: str, text: str) -> object:

@@ -58,11 +58,24 @@ class Rows:
         self, groups: Sequence[tuple[int, int]], zeros_allowed: bool, threads: int
     ) -> tuple[int, int] | None: ...
     def fingerprint(self, threads: int) -> int: ...
+    def weights(self) -> npt.NDArray[np.float64] | None: ...
     def weighted(self, weights: npt.NDArray[np.float64]) -> Rows: ...
     def column_moments(
         self, threads: int
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
     def column_ranges(self, threads: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+
+class Targets:
+    """What outputs are compared with in the place of the rows; row i belongs to row i of their table."""
+
+    @staticmethod
+    def of_values(
+        table: Rows,
+        shift: npt.NDArray[np.float64] | None = None,
+        scale: npt.NDArray[np.float64] | None = None,
+    ) -> Targets: ...
+    @staticmethod
+    def of_classes(numbers: Rows, classes: int, off: float = 0.0) -> Targets: ...
 
 class Dense:
     """A dense layer's description: its weights live in the model."""
@@ -117,6 +130,25 @@ class Softmax:
 
     def __init__(self, units: int, groups: Sequence[tuple[int, int]]) -> None: ...
 
+class BoltzmannHidden:
+    """The hidden units of a restricted Boltzmann machine, "sigmoid" or "identity"."""
+
+    def __init__(self, name: str, visible: int, hidden: int, activation: str) -> None: ...
+
+class BoltzmannVisible:
+    """Its visible units; with them the machine learns by contrastive divergence."""
+
+    def __init__(
+        self,
+        name: str,
+        hidden: int,
+        visible: int,
+        activation: str,
+        hidden_name: str,
+        hidden_activation: str,
+        steps: int = 1,
+    ) -> None: ...
+
 class MissingValues:
     """0 in the place of NaN, which the loss leaves out."""
 
@@ -135,7 +167,17 @@ class BatchNorm:
     ) -> None: ...
 
 Layer = (
-    Dense | Corruption | GaussianCode | ActivityPenalty | TopK | Softmax | MissingValues | Dropout | BatchNorm
+    Dense
+    | Corruption
+    | GaussianCode
+    | ActivityPenalty
+    | TopK
+    | Softmax
+    | MissingValues
+    | Dropout
+    | BatchNorm
+    | BoltzmannHidden
+    | BoltzmannVisible
 )
 
 class Model:
@@ -158,7 +200,9 @@ class Model:
     def feature_errors(
         self, rows: Rows, threads: int, finite: bool = False, stored_only: bool = False
     ) -> Float32Array | None: ...
-    def layer_output(self, rows: Rows, layer: int, threads: int) -> Float32Array | None: ...
+    def layer_output(
+        self, rows: Rows, layer: int, threads: int, finite: bool = False
+    ) -> Float32Array | None: ...
     def row_errors(
         self,
         rows: Rows,
@@ -239,6 +283,8 @@ class Trainer:
         seed: int,
         threads: int,
         updates_before: int = 0,
+        targets: Targets | None = None,
+        validation_targets: Targets | None = None,
     ) -> None: ...
     @staticmethod
     def planned_bytes(

@@ -57,7 +57,7 @@ class _OutOfTime(Exception):
     """`max_seconds` are over, in the middle of an epoch."""
 
 
-_SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
+SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
 
 
 def new_trainer(
@@ -69,9 +69,12 @@ def new_trainer(
     threads: int,
     *,
     sum_features: bool = False,
+    stored_only: bool = False,
     learning_rate: float | None = None,
     schedule: _core.Schedule | None = None,
     updates_before: int = 0,
+    targets: _core.Targets | None = None,
+    validation_targets: _core.Targets | None = None,
 ) -> _core.Trainer:
     """Return a trainer with these (checked) hyper-parameters, or with another rate and schedule."""
     p = parameters
@@ -81,7 +84,7 @@ def new_trainer(
         validation_rows,
         loss=p.loss,
         sum_features=sum_features,
-        stored_only=p.zeros == "missing",
+        stored_only=stored_only,
         batch_size=min(p.batch_size, rows.count),
         epochs=p.epochs,
         learning_rate=p.learning_rate if learning_rate is None else learning_rate,
@@ -90,10 +93,12 @@ def new_trainer(
         l1=p.l1,
         l2=p.l2,
         clip_norm=p.clip_norm or 0.0,  # 0: no clipping
-        shuffle=_SHUFFLES[p.shuffle],
+        shuffle=SHUFFLES[p.shuffle],
         seed=seed,
         threads=threads,
         updates_before=updates_before,
+        targets=targets,
+        validation_targets=validation_targets,
     )
 
 
@@ -230,7 +235,9 @@ class TrainingRun:
             self.save_checkpoint(RunState(self.history, report, self.best_loss, self.epochs_since_best))
 
     def _final_model(self) -> _core.Model:
-        best = self.parameters.early_stopping
+        if self.parameters.epochs == 0:  # pretrained alone
+            self.trainer.keep_best()
+        best = self.parameters.early_stopping or self.parameters.epochs == 0
         model = self.trainer.best_model() if best else self.trainer.completed_model()
         assert model is not None  # an epoch was completed
         return model

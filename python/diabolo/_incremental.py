@@ -11,7 +11,7 @@ from diabolo._checkpoint import RunState
 from diabolo._column_groups import groups_of
 from diabolo._fitted import Fitted, Fitting, Scaler, model_of
 from diabolo._fitting import EpochTrainer, Outcome, TrainingRun
-from diabolo._inputs import as_table, check_features
+from diabolo._inputs import Table, as_table, check_features
 from diabolo._kind import Kind
 from diabolo._layers import ActivityPenaltyLayer, DenseLayer, GaussianCodeLayer, Layer, label
 from diabolo._memory import check_memory
@@ -89,6 +89,9 @@ class TrainingEstimator(Kind):
         check_memory(owner, p, plan, rows, threads)
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
+        pretraining = () if before is None else before.fitting.pretraining
+        if before is None:
+            model, pretraining = self._pretrained(p, plan, model, blocks.peek(), seed, threads)
         state = None if before is None else before.optimizer_state
         if before is not None and state is not None:  # else the optimizer, and its schedule, begin anew
             p.earlier_losses = before.fitting.history["loss"][-state.epochs :]
@@ -96,7 +99,9 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             history = outcome.history if before is None else _joined(before.fitting.history, outcome.history)
-            fitting = Fitting(p.loss, p.scale, blocks.feature_names, history, "partial_fit", p.zeros)
+            fitting = Fitting(
+                p.loss, p.scale, blocks.feature_names, history, "partial_fit", pretraining, zeros=p.zeros
+            )
             return Fitted(plan, outcome.model, fitting, trainer.completed_state())
 
         self._train(p, trainer, fitted, Progress(), validates=False)
@@ -187,7 +192,7 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             names = source.feature_names
-            fitting = Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason, p.zeros)
+            fitting = Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason, zeros=p.zeros)
             return Fitted(plan, outcome.model, fitting)
 
         self._train(p, trainer, fitted, progress, validates=validation is not None, blocks=source)
@@ -216,6 +221,12 @@ class TrainingEstimator(Kind):
         if shift_and_scale is not None:
             model.set_scaler(*without_groups(shift_and_scale, groups_of(plan)))
         return model
+
+    def _pretrained(
+        self, p: Any, plan: Architecture, model: _core.Model, table: Table, seed: int, threads: int
+    ) -> tuple[_core.Model, tuple[dict[str, tuple[float, ...]], ...]]:
+        """Return what a new network learns of the rows before all its layers are trained, and how it went."""
+        return model, ()
 
     def _train(
         self,

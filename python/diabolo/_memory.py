@@ -33,6 +33,17 @@ def check_memory(owner: str, parameters: Any, plan: Architecture, rows: Rows, th
     )
 
 
+def check_amount(owner: str, name: str, what: str, needed: int, value: object) -> None:
+    """Raise MemoryError, naming a hyper-parameter, if so many bytes cannot be had."""
+    available = _core.available_memory()
+    if not _fits(needed, available):
+        there = "" if available is None else f", and {_amount(available)} are available"
+        raise MemoryError(
+            f"{owner}: {name} must be small enough for the memory: {what} needs {_amount(needed)}{there}. "
+            f"Got {shown(value)}."
+        )
+
+
 def _fits(needed: int | None, available: int | None) -> bool:
     return needed is not None and (available is None or needed <= available)
 
@@ -61,9 +72,9 @@ def _bytes_needed(
 
 def _widest(parameters: Any) -> str:
     """Return the name of the parameter that holds the greatest width."""
-    widths = {"n_components": parameters.n_components}
-    for name in ("hidden_layer_sizes", "decoder_layer_sizes"):
-        widths[name] = max(getattr(parameters, name) or (0,))
+    widths = {"n_components": getattr(parameters, "n_components", 0)}
+    for name in ("hidden_layer_sizes", "decoder_layer_sizes", "head_layer_sizes"):
+        widths[name] = max(getattr(parameters, name, None) or (0,))
     return max(widths, key=lambda name: widths[name])
 
 

@@ -5,12 +5,11 @@ the end of the class. The training itself is the core's.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import Architecture
@@ -25,7 +24,7 @@ from diabolo._inputs import Interval, Table, as_table, check_features, check_val
 from diabolo._layers import DenseLayer
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation
-from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
+from diabolo._persistence import check_class, read_checkpoint, write_estimator
 from diabolo._plots import Plots
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
@@ -35,7 +34,7 @@ from diabolo._scaling import fit_scaler
 from diabolo._scikit_learn import FrameOutput, HtmlRepr, MetadataRouting
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, broken, checked
-from diabolo._weights import checked_weights
+from diabolo._weights_and_files import WeightsAndFiles
 from diabolo.exceptions import InvalidDataError
 from diabolo.optimizers import Optimizer
 from diabolo.schedules import Schedule
@@ -46,7 +45,9 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 # The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
 # one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting, Plots, Exportable):
+class NetworkEstimator(
+    TrainingEstimator, WeightsAndFiles, FrameOutput, HtmlRepr, MetadataRouting, Plots, Exportable
+):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     n_components: int = field(default=32, kw_only=False)
@@ -176,13 +177,25 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
             validation_rows = validation_table.rows
         before = self._fitted if p.warm_start and resumed is None else None
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
+        pretraining: tuple[dict[str, tuple[float, ...]], ...] = ()
+        if before is None and resumed is None:
+            model, pretraining = self._pretrained(p, plan, model, table._replace(rows=rows), seed, threads)
         trainer = new_trainer(
-            p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features
+            p,
+            model,
+            rows,
+            validation_rows,
+            seed,
+            threads,
+            sum_features=self._sums_features,
+            stored_only=p.zeros == "missing",
         )
 
         def fitted(outcome: Outcome) -> Fitted:
             names = table.feature_names
-            fitting = Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason, p.zeros)
+            fitting = Fitting(
+                p.loss, p.scale, names, outcome.history, outcome.stop_reason, pretraining, zeros=p.zeros
+            )
             return Fitted(plan, outcome.model, fitting)
 
         def save_checkpoint(state: RunState) -> None:
@@ -396,77 +409,6 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting
         scores = self.score_samples(X)
         weights = checked_weights_of_rows(type(self).__name__, sample_weight, len(scores))
         return float(np.average(scores.astype(np.float64), weights=weights))
-
-    # ---- Weights and files ----
-
-    def get_weights(self) -> dict[str, Float32Array]:
-        """Return copies of the weights.
-
-        Returns
-        -------
-        dict of str to ndarray of float32
-            "encoder.0.kernel" of shape (inputs, outputs), "encoder.0.bias" and, for prelu, "encoder.0.slope"
-            of shape (outputs,), then "encoder.1.kernel" and so on, and the same for "decoder". A layer with
-            tied weights has no kernel of its own.
-        """
-        return self._require_fitted().model.get_weights()
-
-    def set_weights(self, weights: Mapping[str, npt.ArrayLike]) -> Self:
-        """Replace all weights of the fitted network.
-
-        Parameters
-        ----------
-        weights : mapping of str to array-like
-            With the names and shapes of `get_weights`, all finite.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InvalidDataError
-            A name is missing or unknown, or an array has the wrong shape or type or is not finite. The
-            estimator is then as it was.
-        """
-        fitted = self._require_fitted()
-        self._fitted = fitted.with_weights(checked_weights(type(self).__name__, weights, fitted.architecture))
-        return self
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the estimator to a file that `diabolo.load` reads.
-
-        The file is replaced in one step: whenever the process dies, it holds the old estimator or the new
-        one. It is in safetensors format, with a checksum and no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The usual suffix is ".safetensors".
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        OSError
-            What the operating system says; the old file is as it was.
-        TypeError
-            For a subclass, which `diabolo.load` could not make again.
-
-        Notes
-        -----
-        A `random_state` that is a generator is not saved; None is loaded in its place.
-        """
-        save_estimator(self, path)
-
-    # ---- scikit-learn's questions ----
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing == "mask"
-        return tags
 
     # ---- Shared steps ----
 

@@ -16,6 +16,7 @@ from diabolo._base import Estimator
 from diabolo._exportable import ExportableDetector
 from diabolo._fitted import Fitted
 from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._pareto_tail import fit_tail
 from diabolo._persistence import decoded_estimator, encoded_estimator, save_estimator
@@ -23,7 +24,7 @@ from diabolo._random import RandomState, random_split, seed_from
 from diabolo._running_fits import one_at_a_time
 from diabolo._scikit_learn import HtmlRepr
 from diabolo._types import Float64Array
-from diabolo._validation import Choice, Real, Refused, Rule, broken, checked
+from diabolo._validation import Choice, Real, Rule, broken, checked
 from diabolo.exceptions import InvalidDataError
 
 THRESHOLDS = ("contamination", "quantile", "pareto")
@@ -35,19 +36,8 @@ _ROWS_AT_A_TIME = 4096
 _ROWS_FOR_CENTRE = 1 << 16
 
 
-class _NetworkOrNone(Rule):
-    """An autoencoder of this package, or None for the default one."""
-
-    description = "None or an autoencoder such as diabolo.AutoEncoder"
-
-    def convert(self, value: object) -> Any:
-        if value is not None and not isinstance(value, NetworkEstimator):
-            raise Refused
-        return value
-
-
 _RULES: dict[str, Rule] = {
-    "autoencoder": _NetworkOrNone(),
+    "autoencoder": NetworkOrNone(),
     "contamination": Real(0.0, 0.5, above_low=True),
     "threshold": Choice(THRESHOLDS),
     "held_out_fraction": Real(0.0, 1.0, above_low=True, below_high=True),
@@ -412,8 +402,7 @@ def _untrained(autoencoder: NetworkEstimator | None, features: int, seed: int) -
     """Return a copy to train, or the default autoencoder."""
     if autoencoder is None:
         return default_autoencoder(features, seed >> 1)  # an int as users may give it has 63 bits
-    parameters = {name: copy.deepcopy(value) for name, value in autoencoder.get_params(deep=False).items()}
-    return type(autoencoder)(**parameters)
+    return untrained_copy(autoencoder)
 
 
 def _split(owner: str, table: Table, fraction: float, seed: int) -> tuple[Table, Table]:

@@ -111,7 +111,7 @@ def check_combinations(owner: str, parameters: Any) -> None:
     """Check what hyper-parameters demand of each other."""
     _check_loss(owner, parameters)
     _check_tied_weights(owner, parameters)
-    _check_schedule(owner, parameters)
+    check_schedule(owner, parameters)
     if parameters.batch_norm and parameters.batch_size == 1:
         raise broken(owner, "batch_size", ">= 2 when batch_norm=True", 1)
 
@@ -165,7 +165,8 @@ def _check_tied_weights(owner: str, p: Any) -> None:
         )
 
 
-def _check_schedule(owner: str, p: Any) -> None:
+def check_schedule(owner: str, p: Any) -> None:
+    """Check that a warm-up leaves epochs after it."""
     if isinstance(p.schedule, schedules.CosineDecay) and p.schedule.warmup_epochs >= p.epochs:
         raise broken(
             owner, "schedule", f"one whose warmup_epochs are fewer than epochs={p.epochs}", p.schedule

@@ -9,7 +9,8 @@ parameters     the hyper-parameters; objects as {"class": name, "fields": {...}}
 layers         list of {"name", "inputs", "outputs", "activation", "initializer", "tied_to"}; layers that are
                not dense are named by "layer" and have other fields
 code_layers    how many of them, from the first, make the code
-fitting        {"loss", "scale", "feature_names", "history", "stop_reason"}; NaN in the history is null
+fitting        {"loss", "scale", "feature_names", "history", "stop_reason"}; NaN in the history is null;
+               "pretraining", a list of histories, if there was any
 checkpoint     only in checkpoints: see `_checkpoint.py`, also for their additional tensors
 =============  ==========================================================================================
 
@@ -77,6 +78,9 @@ def write_estimator(
         name: [None if math.isnan(value) else value for value in values]
         for name, values in fitted.fitting.history.items()
     }
+    facts["pretraining"] = list(facts["pretraining"])
+    if not facts["pretraining"]:  # most have none, nor had files of version 0.1
+        del facts["pretraining"]
     contents = {
         "class": type(estimator).__name__,
         "diabolo": _core.__version__,
@@ -174,15 +178,16 @@ def _from_contents(
             f"it holds a {class_name!r}, which this diabolo does not know; it knows {sorted(classes)}"
         )
     estimator = decoded_estimator({"class": class_name, "fields": contents.get("parameters", dict)}, classes)
-    estimator._restore(_fitted_from(contents, tensors), contents, classes)
+    fitted = _fitted_from(contents, tensors, estimator._second_part)
+    estimator._restore(fitted, contents, classes)
     return estimator
 
 
-def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
+def _fitted_from(contents: _Contents, tensors: Tensors, second_part: str = "decoder") -> Fitted:
     architecture = Architecture(
         tuple(layer_from(layer) for layer in contents.get("layers", list)), contents.get("code_layers", int)
     )
-    _check_architecture(architecture)
+    _check_architecture(architecture, second_part)
     if "checkpoint" in contents.metadata:
         tensors = {n: tensor for n, tensor in tensors.items() if not n.startswith(EXTRA_TENSORS)}
     # Before anything is allocated by these sizes: a file must not claim more than it holds.
@@ -201,6 +206,10 @@ def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
     ):
         raise ModelFileError(f"feature_names must be {architecture.features} strings")
     facts = {**facts, "history": history, "feature_names": None if names is None else tuple(names)}
+    facts["pretraining"] = tuple(
+        {str(name): tuple(map(float, values)) for name, values in layer.items()}
+        for layer in facts.get("pretraining", ())
+    )
     facts["loss"] = Choice((*LOSSES, "gaussian")).convert(facts["loss"])
     facts["scale"] = RULES["scale"].convert(facts["scale"])
     facts["zeros"] = RULES["zeros"].convert(facts.get("zeros", "values"))
@@ -215,14 +224,15 @@ def _fitted_from(contents: _Contents, tensors: Tensors) -> Fitted:
     )
 
 
-def _check_architecture(architecture: Architecture) -> None:
+def _check_architecture(architecture: Architecture, second_part: str) -> None:
     layers, code_layers = architecture
     if not 0 < code_layers < len(layers):
-        raise ModelFileError("the layers must be at least one of an encoder and one of a decoder")
-    encoder, decoder = _names("encoder", layers[:code_layers]), _names("decoder", layers[code_layers:])
-    names = [*encoder, *decoder]
+        raise ModelFileError(f"the layers must be at least one of an encoder and one of a {second_part}")
+    encoder, second = _names("encoder", layers[:code_layers]), _names(second_part, layers[code_layers:])
+    names = [*encoder, *second]
+    first_inputs = layers[-1].outputs if second_part == "decoder" else layers[0].inputs
     for index, layer in enumerate(layers):
-        previous = layers[index - 1].outputs if index else layers[-1].outputs
+        previous = layers[index - 1].outputs if index else first_inputs
         widths_fit = (
             all(type(width) is int and width >= 1 for width in (layer.inputs, layer.outputs))
             and layer.inputs == previous
@@ -295,6 +305,8 @@ def _encoded(name: str, value: object) -> object:
         value = value.item()
     if isinstance(value, (tuple, list, range, np.ndarray)):
         return [_encoded(name, item) for item in value]
+    if isinstance(value, Mapping):
+        return {"class": "dict", "fields": {str(key): _encoded(name, item) for key, item in value.items()}}
     if isinstance(value, float) and not math.isfinite(value):
         return {"class": "float", "fields": {"x": repr(value)}}
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -311,6 +323,8 @@ def _decoded(value: object, classes: Mapping[str, type[Estimator]]) -> object:
     name, fields = value["class"], value["fields"]
     if name == "float":
         return float(fields["x"])
+    if name == "dict":
+        return {str(key): _decoded(item, classes) for key, item in fields.items()}
     if name in classes:
         return decoded_estimator(value, classes)
     if name not in _OBJECTS:

@@ -1,0 +1,422 @@
+"""AutoEncoderClassifier and AutoEncoderRegressor: what they learn, from which rows, and what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import cross_val_score
+from sklearn.semi_supervised import SelfTrainingClassifier
+
+import diabolo
+from core_helpers import digest
+from diabolo import (
+    AutoEncoder,
+    AutoEncoderClassifier,
+    AutoEncoderRegressor,
+    DenoisingAutoEncoder,
+    InvalidDataError,
+    InvalidParameterError,
+    ModelFileError,
+    NotFittedError,
+    SparseAutoEncoder,
+    StackedAutoEncoder,
+    TrainingDivergedError,
+    VariationalAutoEncoder,
+)
+
+LOSSES = ("categorical_crossentropy", "hinge", "mse")
+
+
+def blobs(rows: int = 300, classes: int = 3, seed: int = 0) -> tuple[Any, Any]:
+    """Return rows around as many centres as classes, and their classes."""
+    random = np.random.default_rng(seed)
+    y = random.integers(0, classes, size=rows)
+    centres = 2.5 * np.random.default_rng(1).normal(size=(classes, 6))
+    return (centres[y] + random.normal(size=(rows, 6))).astype(np.float32), y
+
+
+def encoder(**changes: Any) -> AutoEncoder:
+    return AutoEncoder(8, **{"code_activation": "relu", "epochs": 3, "random_state": 0, **changes})
+
+
+def classifier(**changes: Any) -> AutoEncoderClassifier:
+    settings = {"epochs": 30, "batch_size": 16, "learning_rate": 5e-3, "random_state": 0}
+    return AutoEncoderClassifier(**{"autoencoder": encoder(), **settings, **changes})
+
+
+def regressor(**changes: Any) -> AutoEncoderRegressor:
+    settings = {"epochs": 60, "batch_size": 16, "learning_rate": 5e-3, "random_state": 0}
+    return AutoEncoderRegressor(**{"autoencoder": encoder(), **settings, **changes})
+
+
+def linear(rows: int = 300, seed: int = 0) -> tuple[Any, Any]:
+    X, _ = blobs(rows, seed=seed)
+    return X, 1000.0 + 50.0 * X[:, 0] - 30.0 * X[:, 3]
+
+
+# ---- What they learn ----
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("classes", [2, 5])
+def test_classes_are_learnt(loss: Any, classes: int) -> None:
+    X, y = blobs(classes=classes)
+    test, truth = blobs(classes=classes, seed=2)
+    fitted = classifier(loss=loss).fit(X, y)
+    predicted = fitted.predict(test)
+    assert fitted.score(test, truth) == accuracy_score(truth, predicted) > 0.85
+    decision = fitted.decision_function(test)
+    by_decision = (decision > 0).astype(int) if classes == 2 else decision.argmax(axis=1)
+    np.testing.assert_array_equal(by_decision, predicted)
+    assert hasattr(fitted, "predict_proba") == (loss == "categorical_crossentropy")
+    if loss == "categorical_crossentropy":
+        probabilities = fitted.predict_proba(test)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-12)
+        surprise = -np.log(fitted.predict_proba(X)[np.arange(len(y)), y])
+        assert fitted.history_["loss"][-1] == pytest.approx(surprise.mean(), rel=0.3)
+    assert fitted.history_.keys() == {"loss", "learning_rate", "seconds"}
+
+
+def test_values_are_learnt_in_their_units() -> None:
+    X, y = linear()
+    test, truth = linear(seed=2)
+    fitted = regressor().fit(X, y)
+    assert fitted.score(test, truth) == pytest.approx(r2_score(truth, fitted.predict(test)), rel=1e-12)
+    assert fitted.score(test, truth) > 0.95
+    several = regressor().fit(X, np.stack([y, -y, X[:, 1]], axis=1))
+    truths = np.stack([truth, -truth, test[:, 1]], axis=1)
+    assert several.predict(test).shape == truths.shape
+    assert several.score(test, truths) == pytest.approx(r2_score(truths, several.predict(test)), rel=1e-12)
+    weights = np.arange(len(test))
+    assert fitted.score(test, truth, weights) == pytest.approx(
+        r2_score(truth, fitted.predict(test), sample_weight=weights)
+    )
+
+
+def test_the_head_may_be_deep() -> None:
+    X, y = blobs()
+    fitted = classifier(head_layer_sizes=(7, 5), activation="prelu").fit(X, y)
+    shapes = {name: w.shape for name, w in fitted.get_weights().items() if name.startswith("head.")}
+    assert shapes["head.0.kernel"] == (8, 7)
+    assert shapes["head.1.slope"] == (5,)
+    assert shapes["head.2.kernel"] == (5, 3)
+    assert fitted.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize(
+    "autoencoder",
+    [
+        AutoEncoder(4, hidden_layer_sizes=(9,), tied_weights=True, epochs=1),
+        DenoisingAutoEncoder(4, epochs=1, clean_weight=0.5),
+        SparseAutoEncoder(9, sparsity="top_k", k=2, epochs=1),
+        SparseAutoEncoder(9, sparsity="kl", epochs=1),
+        VariationalAutoEncoder(4, hidden_layer_sizes=(9,), epochs=1),
+        StackedAutoEncoder(4, hidden_layer_sizes=(9,), epochs=0, pretraining_epochs=1),
+    ],
+    ids=lambda autoencoder: type(autoencoder).__name__,
+)
+def test_fine_tuning_begins_with_the_encoder_of_any_kind(autoencoder: Any) -> None:
+    """With a rate so small that nothing moves, codes are those of the autoencoder alone."""
+    X, y = blobs()
+    autoencoder = clone(autoencoder).set_params(random_state=0, scale="standard")
+    fitted = classifier(autoencoder=autoencoder, epochs=1, learning_rate=1e-30, optimizer="sgd").fit(X, y)
+    assert not autoencoder.__sklearn_is_fitted__()
+    np.testing.assert_array_equal(fitted.transform(X), autoencoder.fit(X).transform(X))
+    histories = fitted.pretraining_history_
+    assert histories[-1]["loss"] == autoencoder.history_["loss"]
+    assert len(histories) == (3 if isinstance(autoencoder, StackedAutoEncoder) else 1)
+    tuned = classifier(autoencoder=autoencoder, epochs=1).fit(X, y)
+    assert not np.array_equal(tuned.transform(X), fitted.transform(X))
+
+
+def test_noise_may_go_on() -> None:
+    X, y = blobs()
+    noisy = DenoisingAutoEncoder(8, epochs=1, noise_fraction=0.5, clean_weight=0.5, random_state=0)
+    without, with_noise = (
+        classifier(autoencoder=noisy, keep_noise=keep, epochs=2).fit(X, y) for keep in (False, True)
+    )
+    assert digest(without.get_weights()) != digest(with_noise.get_weights())
+    np.testing.assert_array_equal(with_noise.predict(X), with_noise.predict(X))
+    with pytest.raises(InvalidParameterError, match="keep_noise must be False unless autoencoder is a Den"):
+        classifier(keep_noise=True).fit(X, y)
+
+
+def test_labels_keep_their_type() -> None:
+    X, y = blobs()
+    for labels in (y, y.astype(str), y > 0, y * 1.0, np.array(["a", "b", "c"], dtype=object)[y]):
+        fitted = classifier(epochs=5).fit(X, labels)
+        np.testing.assert_array_equal(fitted.classes_, np.unique(labels))
+        assert fitted.predict(X).dtype == labels.dtype
+        assert fitted.score(X, labels) > 0.5
+    assert classifier(epochs=5).fit(X.tolist(), list(y)).predict(X).dtype == y.dtype
+
+
+# ---- Rows without labels ----
+
+
+def test_unlabelled_rows_are_pretrained_on_alone() -> None:
+    """Exactly: the same encoder as from all rows, fine-tuned as on the labelled ones alone."""
+    X, y = blobs()
+    labels = np.where(np.arange(len(y)) % 3 == 0, y, -1)
+    semi = classifier(unlabelled=-1, shuffle=False).fit(X, labels)
+    frozen = classifier(unlabelled=-1, learning_rate=1e-30, optimizer="sgd").fit(X, labels)
+    np.testing.assert_array_equal(frozen.transform(X), encoder().fit(X).transform(X))
+    np.testing.assert_array_equal(semi.classes_, [0, 1, 2])
+    # What the labels of the others would be makes no difference.
+    other = np.where(labels == -1, 77, labels)
+    again = classifier(unlabelled=77, shuffle=False).fit(X, other)
+    assert digest(again.get_weights()) == digest(semi.get_weights())
+    full = classifier(shuffle=False).fit(X, y)
+    assert digest(full.get_weights()) != digest(semi.get_weights())
+
+
+def test_values_that_were_not_measured() -> None:
+    X, y = linear()
+    missing = np.where(np.arange(len(y)) % 3 == 0, y, np.nan)
+    fitted = regressor(allow_unlabelled=True).fit(X, missing)
+    assert fitted.score(X, y) > 0.9
+    with pytest.raises(InvalidDataError, match=r"AutoEncoderRegressor: y must not contain NaN.* at row 1"):
+        regressor().fit(X, missing)
+    two = np.stack([y, missing], axis=1)
+    assert regressor(allow_unlabelled=True, epochs=2).fit(X, two).predict(X).shape == (300, 2)
+
+
+def test_in_the_company_of_scikit_learn() -> None:
+    X, y = blobs()
+    assert cross_val_score(classifier(), X, y, cv=3).mean() > 0.9
+    labels = np.where(np.arange(len(y)) % 3 == 0, y, -1)
+    assert SelfTrainingClassifier(classifier()).fit(X, labels).score(X, y) > 0.9
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    fitted = classifier().set_output(transform="pandas").fit(frame, pd.Series(y))
+    assert fitted.transform(frame).columns[0] == "autoencoderclassifier0"
+    assert list(fitted.feature_names_in_) == list("abcdef")
+
+
+# ---- Validation ----
+
+
+def test_validation_rows_are_labelled_ones() -> None:
+    X, y = blobs()
+    labels = np.where(np.arange(len(y)) % 2 == 0, y, -1)
+    fitted = classifier(unlabelled=-1, validation_fraction=0.2, early_stopping=True, patience=3, epochs=200)
+    fitted.fit(X, labels)
+    assert fitted.history_.keys() == {"loss", "val_loss", "learning_rate", "seconds"}
+    assert fitted.stop_reason_ in ("early_stopping", "epochs")
+    test, truth = blobs(seed=2)
+    given = classifier(epochs=3).fit(X, y, X_val=test, y_val=truth)
+    surprise = -np.log(given.predict_proba(test)[np.arange(len(truth)), truth])
+    assert given.history_["val_loss"][-1] == pytest.approx(surprise.mean(), rel=1e-5)
+    values = regressor(epochs=3).fit(*linear(), X_val=linear(seed=2)[0], y_val=linear(seed=2)[1])
+    residual = (linear(seed=2)[1] - values.predict(linear(seed=2)[0])) / linear()[1].std()
+    assert values.history_["val_loss"][-1] == pytest.approx(np.mean(residual**2), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"y_val": None}, "y_val must be given if the other"),
+        ({"X_val": None}, "X_val must be given if the other"),
+        ({"y_val": np.full(300, 9)}, "y_val must hold the classes .* Got .*9.* at row 0"),
+        ({"y_val": np.zeros(3, dtype=int)}, "y_val must have an entry for each of the 300 rows. Got 3"),
+    ],
+)
+def test_validation_rows_that_cannot_be_used(given: dict[str, Any], message: str) -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match=f"AutoEncoderClassifier: {message}"):
+        classifier().fit(X, y, **{"X_val": X, "y_val": y, **given})
+
+
+# ---- Files, copies, threads ----
+
+
+@pytest.mark.parametrize("labels", ["ints", "strings", "objects", "bools"])
+def test_classifiers_in_files(labels: str, tmp_path: Path) -> None:
+    X, y = blobs()
+    y = {"ints": y, "strings": y.astype(str), "objects": y.astype(str).astype(object), "bools": y > 0}[labels]
+    fitted = classifier(epochs=3, autoencoder=encoder(scale="standard")).fit(X, y)
+    fitted.save(tmp_path / "c.safetensors")
+    for copy in (diabolo.load(tmp_path / "c.safetensors"), pickle.loads(pickle.dumps(fitted))):
+        assert isinstance(copy, AutoEncoderClassifier)
+        np.testing.assert_array_equal(copy.predict(X), fitted.predict(X))
+        np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
+        np.testing.assert_array_equal(copy.transform(X), fitted.transform(X))
+        assert copy.classes_.dtype == fitted.classes_.dtype
+        assert copy.pretraining_history_ == fitted.pretraining_history_
+        assert copy.autoencoder.get_params() == fitted.autoencoder.get_params()
+
+
+def test_regressors_in_files(tmp_path: Path) -> None:
+    X, y = linear()
+    for values in (y, np.stack([y, -y], axis=1)):
+        fitted = regressor(epochs=3).fit(X, values)
+        fitted.save(tmp_path / "r.safetensors")
+        for copy in (diabolo.load(tmp_path / "r.safetensors"), pickle.loads(pickle.dumps(fitted))):
+            np.testing.assert_array_equal(copy.predict(X), fitted.predict(X))
+
+
+def test_labels_that_no_file_holds(tmp_path: Path) -> None:
+    X, y = blobs()
+    labels = np.array([(0,), (1,), (2,)], dtype="i,")[y].astype(object)
+    with pytest.raises(InvalidDataError, match="save takes labels that are numbers or strings"):
+        classifier(epochs=1).fit(X, labels).save(tmp_path / "c.safetensors")
+
+
+def test_a_head_is_no_decoder(tmp_path: Path) -> None:
+    """A file whose class was changed would be read beyond the end of its outputs."""
+    X, y = blobs()
+    classifier(epochs=1).fit(X, y).save(tmp_path / "c.safetensors")
+    metadata, tensors = diabolo._core.read_model_file(str(tmp_path / "c.safetensors"))
+    parameters = '{"n_components": 8}'
+    forged = {**metadata, "class": '"AutoEncoder"', "parameters": parameters}
+    diabolo._core.write_model_file(str(tmp_path / "f.safetensors"), forged, tensors)
+    with pytest.raises(ModelFileError, match="layer 0 is none that diabolo makes"):
+        diabolo.load(tmp_path / "f.safetensors")
+    forged = {**metadata, "classes": '{"dtype": "<i8", "labels": [0, 1], "off": 0.0}'}
+    diabolo._core.write_model_file(str(tmp_path / "f.safetensors"), forged, tensors)
+    with pytest.raises(ModelFileError, match="2 outputs do not fit the network"):
+        diabolo.load(tmp_path / "f.safetensors")
+
+
+def test_weights_can_be_replaced() -> None:
+    X, y = blobs()
+    one, two = (classifier(random_state=seed, epochs=3).fit(X, y) for seed in (0, 1))
+    assert not np.array_equal(one.decision_function(X), two.decision_function(X))
+    np.testing.assert_array_equal(
+        two.set_weights(one.get_weights()).decision_function(X), one.decision_function(X)
+    )
+    with pytest.raises(InvalidDataError, match=r"Missing: \['head.0.bias'\]"):
+        one.set_weights({n: w for n, w in one.get_weights().items() if n != "head.0.bias"})
+
+
+def test_same_seed_same_classifier() -> None:
+    X, y = blobs()
+    unseeded = encoder(random_state=None)
+    digests = {
+        digest(classifier(autoencoder=unseeded, n_jobs=jobs).fit(X, y).get_weights()) for jobs in (1, 2, 2)
+    }
+    assert len(digests) == 1
+    assert digest(classifier(autoencoder=unseeded, random_state=1).fit(X, y).get_weights()) not in digests
+    assert digest(AutoEncoderClassifier(random_state=0, epochs=1).fit(X, y).get_weights()) == digest(
+        AutoEncoderClassifier(random_state=0, epochs=1).fit(X, y).get_weights()
+    )
+
+
+# ---- What they refuse ----
+
+
+def test_before_fit() -> None:
+    X, _ = blobs()
+    for method in ("predict", "transform", "predict_proba", "decision_function"):
+        with pytest.raises(NotFittedError):
+            getattr(classifier(), method)(X)
+
+
+@pytest.mark.parametrize(
+    ("y", "changes", "message"),
+    [
+        (None, {}, "fit requires y to be passed, but the target y is None"),
+        (np.zeros(3, dtype=int), {}, "y must have an entry for each of the 300 rows. Got 3 entries"),
+        (np.zeros(300, dtype=int), {}, "y must have at least two classes. Got one class, .*0"),
+        (
+            np.full(300, -1),
+            {"unlabelled": -1},
+            "y must have at least one labelled row. Got unlabelled=-1 in all",
+        ),
+        (
+            np.arange(300) % 2 * 2 - 1,
+            {"unlabelled": -1},
+            "y must have at least two classes. Got one class, .*1.*, and unlabelled=-1, which means",
+        ),
+        (np.linspace(0, 1, 300), {}, "y must hold classes. .*Unknown label type: continuous"),
+        (np.where(np.arange(300) == 7, np.nan, 1.0), {}, "y must not contain NaN.* at row 7"),
+        (np.zeros((300, 2), dtype=int), {}, "y must be 1-D"),
+        (np.zeros(300, dtype=complex), {}, "y must hold integers, bools or strings. Got dtype complex128"),
+        (np.array(["a", 1, None] * 100, dtype=object), {}, "y must hold labels of one type"),
+    ],
+)
+def test_labels_that_cannot_be_used(y: Any, changes: dict[str, Any], message: str) -> None:
+    X, good = blobs()
+    fitted = classifier(epochs=1).fit(X, good)
+    before = digest(fitted.get_weights())
+    with pytest.raises(InvalidDataError, match=f"AutoEncoderClassifier: {message}"):
+        fitted.set_params(**changes).fit(X, y)
+    assert digest(fitted.get_weights()) == before
+
+
+@pytest.mark.parametrize(
+    ("y", "changes", "message"),
+    [
+        (
+            np.full(300, np.nan),
+            {"allow_unlabelled": True},
+            "y must have at least one labelled row. Got NaN in all",
+        ),
+        (np.full(300, np.inf), {"allow_unlabelled": True}, "y must not contain NaN, infinity"),
+        (np.full(300, 1e39), {}, "y must not contain NaN, infinity or what overflows float32"),
+        (np.zeros((300, 2, 2)), {}, r"y must be 1-D, \(rows,\), or 2-D"),
+        (np.zeros((300, 0)), {}, r"y must be 1-D, \(rows,\), or 2-D"),
+        (np.zeros(2), {}, "y must have an entry for each of the 300 rows"),
+        (["a"] * 300, {}, "y must hold real numbers"),
+    ],
+)
+def test_values_that_cannot_be_used(y: Any, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidDataError, match=f"AutoEncoderRegressor: {message}"):
+        regressor(**changes).fit(linear()[0], y)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"autoencoder": 3}, "autoencoder must be None or an autoencoder such as diabolo.AutoEncoder. Got 3"),
+        ({"loss": "mae"}, "loss must be one of 'categorical_crossentropy', 'hinge', 'mse'. Got 'mae'"),
+        ({"unlabelled": 1.5}, "unlabelled must be None, an int or a str. Got 1.5"),
+        ({"head_layer_sizes": 3}, "head_layer_sizes must be a sequence of ints"),
+        ({"epochs": 0}, "epochs must be an int >= 1. Got 0"),
+        ({"early_stopping": True}, "early_stopping must be False unless validation_fraction > 0"),
+    ],
+)
+def test_bad_parameters(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=f"AutoEncoderClassifier: {message}"):
+        classifier(**changes).fit(*blobs())
+
+
+def test_bad_rows_are_found_before_the_pretraining() -> None:
+    X, y = blobs()
+    X[4, 2] = np.nan
+    with pytest.raises(
+        InvalidDataError, match=r"AutoEncoderClassifier: X must not contain NaN.* row 4, column 2"
+    ):
+        classifier().fit(X, y)
+
+
+def test_divergence_leaves_it_as_it_was() -> None:
+    X, y = blobs()
+    fitted = classifier(epochs=1).fit(X, y)
+    before = digest(fitted.get_weights())
+    fitted.set_params(learning_rate=1e38, optimizer="sgd", epochs=5)
+    with pytest.raises(TrainingDivergedError, match="AutoEncoderClassifier: training diverged"):
+        fitted.fit(X, y)
+    assert digest(fitted.get_weights()) == before
+
+
+def test_interrupted_fine_tuning_keeps_the_last_epoch() -> None:
+    X, y = blobs()
+
+    class Interrupting:
+        def on_epoch_end(self, state: Any) -> None:
+            if len(state.history["loss"]) == 2:
+                raise KeyboardInterrupt
+
+    fitted = classifier(callbacks=[Interrupting()])
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit(X, y)
+    assert fitted.stop_reason_ == "interrupted"
+    assert fitted.n_iter_ == 2
+    assert fitted.predict(X).shape == (300,)
