@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", required=True, help=".h for C, .onnx for ONNX"
     )
-    parser.add_argument("--part", choices=PARTS, help="of ONNX: what to compute (default: autoencoder)")
+    parser.add_argument(
+        "--part", choices=PARTS, help="of ONNX: what to compute (default: autoencoder, of a detector scores)"
+    )
     parser.add_argument("--name", help="of C: what names begin with (default: the file's name)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="rows that score below it are outliers"
@@ -42,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{arguments.model}: it holds a {type(estimator).__name__}, which is not exported")
     names = ["threshold", "name" if is_c else "part"]
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    for name in options:
-        if name != "name" and not isinstance(estimator, NetworkEstimator):
-            kind = type(estimator).__name__
-            raise CommandError(f"--{name} means nothing for a {kind}, which has its own score and threshold")
+    if "threshold" in options and not isinstance(estimator, NetworkEstimator):
+        raise CommandError(
+            f"--threshold means nothing for a {type(estimator).__name__}, which has a threshold of its own"
+        )
     (estimator.to_c if is_c else estimator.to_onnx)(arguments.output, **options)
     return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from diabolo import _core
-from diabolo._export_network import ExportedLayer, ExportedNetwork
+from diabolo._export_network import ExportedDense, ExportedLayer, ExportedNetwork, ExportedTopK, dense_of
 from diabolo._types import AnyArray, Float32Array
 from diabolo._validation import broken
 
@@ -85,7 +85,13 @@ class _Header:
             ]
         else:
             parts.append(self._weights_check())
-        parts += [*self._products(), *self._activations(), *self._scaling(), *self._passes()]
+        parts += [
+            *self._products(),
+            *self._activations(),
+            *self._selection(),
+            *self._scaling(),
+            *self._passes(),
+        ]
         parts += [self._public(), f"#endif /* {self.P}_H */"]
         return "\n\n".join(parts) + "\n"
 
@@ -126,9 +132,10 @@ class _Header:
 
     def _opening(self) -> str:
         network, P = self.network, self.P
-        hidden = max((layer.outputs for layer in _hidden(network)), default=0)
-        scratch = 2 * network.features + network.components + 2 * hidden
-        libm = any(layer.activation in _NEEDS_LIBM for layer in network.layers)
+        scratch = (
+            2 * network.features + network.components + 2 * _widest_hidden(network) + _most_kept(network)
+        )
+        libm = any(layer.activation in _NEEDS_LIBM for layer in network.dense_layers)
         lines = [
             f"#ifndef {P}_H",
             f"#define {P}_H",
@@ -172,7 +179,7 @@ static inline int {self.p}_weights_match(const float *weights) {{
             "    const float *x, float *y) {"
         )
         functions = []
-        if any(not layer.tied_to for layer in self.network.layers):
+        if any(not layer.tied_to for layer in self.network.dense_layers):
             functions.append(f"""\
 /* y = x kernel + bias; kernel (inputs, outputs), row by row. */
 static inline void {self.p}_dense{signature}
@@ -183,7 +190,7 @@ static inline void {self.p}_dense{signature}
   }}
   for (size_t j = 0; j < outputs; ++j) y[j] += bias[j];
 }}""")
-        if any(layer.tied_to for layer in self.network.layers):
+        if any(layer.tied_to for layer in self.network.dense_layers):
             functions.append(f"""\
 /* y = x kernel^T + bias; kernel (outputs, inputs), row by row: that of an encoder layer. */
 static inline void {self.p}_dense_tied{signature}
@@ -197,7 +204,7 @@ static inline void {self.p}_dense_tied{signature}
         return functions
 
     def _activations(self) -> list[str]:
-        used = {layer.activation for layer in self.network.layers}
+        used = {layer.activation for layer in self.network.dense_layers}
         return [
             f"""\
 static inline void {self.p}_{name}(float *y, size_t count{", const float *slope" * (name == "prelu")}) {{
@@ -208,6 +215,45 @@ static inline void {self.p}_{name}(float *y, size_t count{", const float *slope"
 }}"""
             for name, formula in _FORMULAS.items()
             if name in used
+        ]
+
+    def _selection(self) -> list[str]:
+        if not _most_kept(self.network):
+            return []
+        # The bounded time that real-time programs ask for: log k for each unit, at worst.
+        return [
+            f"""\
+/* Keeps the k greatest of y and sets the others to 0; of equal ones at the border the first are kept.
+ * In the heap each is no greater than its children 2 i + 1 and 2 i + 2: heap[0] is the least of the k. */
+static inline void {self.p}_top_k(float *y, size_t count, size_t k, float *heap) {{
+  size_t equals = k;
+  for (size_t j = 0; j < k; ++j) {{
+    size_t at = j;
+    for (; at > 0 && heap[(at - 1) / 2] > y[j]; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = y[j];
+  }}
+  for (size_t j = k; j < count; ++j) {{
+    size_t at = 0, child = 1;
+    if (y[j] <= heap[0]) continue;
+    while (child < k) {{
+      if (child + 1 < k && heap[child + 1] < heap[child]) ++child;
+      if (heap[child] >= y[j]) break;
+      heap[at] = heap[child];
+      at = child;
+      child = 2 * at + 1;
+    }}
+    heap[at] = y[j];
+  }}
+  for (size_t j = 0; j < count; ++j) equals -= y[j] > heap[0];
+  for (size_t j = 0; j < count; ++j) {{
+    if (y[j] > heap[0]) continue;
+    if (y[j] == heap[0] && equals > 0) {{
+      --equals;
+    }} else {{
+      y[j] = 0.0f;
+    }}
+  }}
+}}"""
         ]
 
     def _scaling(self) -> list[str]:
@@ -247,33 +293,40 @@ static inline void {p}_scale_back(float *x) {{
         ]
 
     def _pass(self, part: str, layers: tuple[ExportedLayer, ...], source: str, target: str) -> str:
-        hidden = max((layer.outputs for layer in _hidden(self.network)), default=0)
+        dense = dense_of(layers)
+        width = _widest_hidden(self.network)
         lines = []
-        if len(layers) > 1:
+        if len(dense) > 1:
             lines.append("float *a = scratch;")
-        if len(layers) > 2:
-            lines.append(f"float *b = scratch + {hidden};")
+        if len(dense) > 2:
+            lines.append(f"float *b = scratch + {width};")
         if len(layers) == 1:
             lines.append("(void)scratch;")
-        at = source
-        for index, layer in enumerate(layers):
-            to = target if index == len(layers) - 1 else "ab"[index % 2]
-            kernel, bias = (
-                self._weight(f"{layer.tied_to or layer.name}.kernel"),
-                self._weight(f"{layer.name}.bias"),
-            )
-            dense = f"{self.p}_dense_tied" if layer.tied_to else f"{self.p}_dense"
-            lines.append(f"{dense}({kernel}, {bias}, {layer.inputs}, {layer.outputs}, {at}, {to});")
-            if layer.activation != "identity":
-                slope = f", {self._weight(layer.name + '.slope')}" if layer.slope is not None else ""
-                lines.append(f"{self.p}_{layer.activation}({to}, {layer.outputs}{slope});")
-            at = to
+        at, before = source, 0  # dense layers so far
+        for layer in layers:
+            if isinstance(layer, ExportedTopK):
+                lines.append(f"{self.p}_top_k({at}, {layer.units}, {layer.k}, scratch + {2 * width});")
+                continue
+            to = target if before == len(dense) - 1 else "ab"[before % 2]
+            lines += [f"{call};" for call in self._dense(layer, at, to)]
+            at, before = to, before + 1
         body = "\n".join(f"  {line}" for line in lines)
         return f"""\
 /* In scaled units. */
 static inline void {self.p}_{part}({self.parameter}const float *{source}, float *{target}, float *scratch) {{
 {body}
 }}"""
+
+    def _dense(self, layer: ExportedDense, source: str, target: str) -> list[str]:
+        """Return the calls that compute a dense layer."""
+        kernel = self._weight(f"{layer.tied_to or layer.name}.kernel")
+        bias = self._weight(f"{layer.name}.bias")
+        product = f"{self.p}_dense_tied" if layer.tied_to else f"{self.p}_dense"
+        calls = [f"{product}({kernel}, {bias}, {layer.inputs}, {layer.outputs}, {source}, {target})"]
+        if layer.activation != "identity":
+            slope = f", {self._weight(layer.name + '.slope')}" if layer.slope is not None else ""
+            calls.append(f"{self.p}_{layer.activation}({target}, {layer.outputs}{slope})")
+        return calls
 
     def _weight(self, name: str) -> str:
         if self.weights_file is None:
@@ -331,14 +384,19 @@ _ERRORS = {"mse": "squared", "mae": "absolute"}
 _NEEDS_LIBM = {name for name, formula in _FORMULAS.items() if re.search(r"\b(exp|tanh|log|erf)f\(", formula)}
 
 
-def _hidden(network: ExportedNetwork) -> tuple[ExportedLayer, ...]:
-    return (*network.encoder[:-1], *network.decoder[:-1])
+def _widest_hidden(network: ExportedNetwork) -> int:
+    hidden = (*dense_of(network.encoder)[:-1], *dense_of(network.decoder)[:-1])
+    return max((layer.outputs for layer in hidden), default=0)
+
+
+def _most_kept(network: ExportedNetwork) -> int:
+    return max((layer.k for layer in network.layers if isinstance(layer, ExportedTopK)), default=0)
 
 
 def _arrays(network: ExportedNetwork) -> dict[str, Float32Array]:
     """Return every stored array by its name, in the order of the layers."""
     arrays: dict[str, Float32Array] = {}
-    for layer in network.layers:
+    for layer in network.dense_layers:
         if not layer.tied_to:
             arrays[f"{layer.name}.kernel"] = layer.kernel
         arrays[f"{layer.name}.bias"] = layer.bias

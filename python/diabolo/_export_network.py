@@ -1,16 +1,24 @@
 """A fitted network as exporters want it: layers with their arrays, scaler, threshold; no file formats."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from diabolo._fitted import Fitted, Scaler
-from diabolo._layers import ActivityPenaltyLayer, CorruptionLayer, DenseLayer, DropoutLayer, label
+from diabolo._layers import (
+    ActivityPenaltyLayer,
+    CorruptionLayer,
+    DenseLayer,
+    GaussianCodeLayer,
+    TopKLayer,
+    label,
+)
 from diabolo._types import Float32Array
 from diabolo._validation import Real, Refused, broken
 
 
-class ExportedLayer(NamedTuple):
+class ExportedDense(NamedTuple):
     """A dense layer: outputs = activation(inputs @ kernel + bias)."""
 
     name: str
@@ -22,9 +30,26 @@ class ExportedLayer(NamedTuple):
     slope: Float32Array | None  # (outputs,), of prelu
     tied_to: str  # the layer whose kernel, transposed, this one's is; "" if it is its own
 
+    def narrowed(self, outputs: int) -> "ExportedDense":
+        """Return the layer that computes the first outputs alone."""
+        slope = None if self.slope is None else self.slope[:outputs]
+        return self._replace(
+            outputs=outputs, kernel=self.kernel[:, :outputs], bias=self.bias[:outputs], slope=slope
+        )
+
+
+class ExportedTopK(NamedTuple):
+    """The k greatest of the units below go through, and 0 for the others; of equals the first."""
+
+    units: int
+    k: int
+
+
+ExportedLayer = ExportedDense | ExportedTopK
+
 
 class ExportedNetwork(NamedTuple):
-    """Encoder and decoder, and what stands before and behind them."""
+    """Encoder and decoder, each beginning with a dense layer, and what stands before and behind them."""
 
     encoder: tuple[ExportedLayer, ...]
     decoder: tuple[ExportedLayer, ...]
@@ -37,16 +62,20 @@ class ExportedNetwork(NamedTuple):
         return (*self.encoder, *self.decoder)
 
     @property
+    def dense_layers(self) -> tuple[ExportedDense, ...]:
+        return (*dense_of(self.encoder), *dense_of(self.decoder))
+
+    @property
     def features(self) -> int:
-        return self.encoder[0].inputs
+        return self.dense_layers[0].inputs
 
     @property
     def components(self) -> int:
-        return self.encoder[-1].outputs
+        return dense_of(self.encoder)[-1].outputs
 
     @property
     def widths(self) -> tuple[int, ...]:
-        return (self.features, *(layer.outputs for layer in self.layers))
+        return (self.features, *(layer.outputs for layer in self.dense_layers))
 
     @property
     def parameters(self) -> int:
@@ -55,43 +84,55 @@ class ExportedNetwork(NamedTuple):
             (0 if layer.tied_to else layer.kernel.size)
             + layer.bias.size
             + (0 if layer.slope is None else layer.slope.size)
-            for layer in self.layers
+            for layer in self.dense_layers
         )
+
+
+def dense_of(layers: tuple[ExportedLayer, ...]) -> tuple[ExportedDense, ...]:
+    """Return the layers that have weights."""
+    return tuple(layer for layer in layers if isinstance(layer, ExportedDense))
 
 
 def exported_network(owner: str, fitted: Fitted, threshold: object, metric: str = "mse") -> ExportedNetwork:
     """Return what is to be exported; raise InvalidParameterError for a threshold that is no number.
 
-    Layers that only training knows are left out; TypeError for others that are not dense.
+    What only training knows is left out, and of the code of a variational autoencoder all but the means.
+    TypeError for a layer that is not known here.
     """
     weights = fitted.model.get_weights()
-    layers = []
-    code_layers = 0
-    for index, spec in enumerate(fitted.architecture.layers):
-        if isinstance(spec, (CorruptionLayer, ActivityPenaltyLayer, DropoutLayer)):
-            continue
-        if not isinstance(spec, DenseLayer):
-            raise TypeError(f"{owner}: only dense layers can be exported. Got a layer {label(spec)!r}.")
-        code_layers += index < fitted.architecture.code_layers
-        kernel = weights[f"{spec.tied_to}.kernel"].T if spec.tied_to else weights[f"{spec.name}.kernel"]
-        layers.append(
-            ExportedLayer(
-                spec.name,
-                spec.inputs,
-                spec.outputs,
-                spec.activation,
-                kernel,
-                weights[f"{spec.name}.bias"],
-                weights.get(f"{spec.name}.slope"),
-                spec.tied_to,
-            )
-        )
+    layers, code_layers = fitted.architecture
+    encoder: list[ExportedLayer] = []
+    decoder: list[ExportedLayer] = []
+    for index, spec in enumerate(layers):
+        part = encoder if index < code_layers else decoder
+        match spec:
+            case CorruptionLayer() | ActivityPenaltyLayer():
+                pass
+            case DenseLayer():
+                part.append(_dense(spec, weights))
+            case GaussianCodeLayer():  # the means come first of what the layer below computes
+                moments = part[-1]
+                assert isinstance(moments, ExportedDense)
+                part[-1] = moments.narrowed(spec.units)
+            case TopKLayer():
+                part.append(ExportedTopK(spec.units, spec.k))
+            case _:
+                raise TypeError(f"{owner}: a layer {label(spec)!r} has no form outside of diabolo.")
     return ExportedNetwork(
-        tuple(layers[:code_layers]),
-        tuple(layers[code_layers:]),
-        fitted.model.scaler(),
-        _checked_threshold(owner, threshold),
-        metric,
+        tuple(encoder), tuple(decoder), fitted.model.scaler(), _checked_threshold(owner, threshold), metric
+    )
+
+
+def _dense(spec: DenseLayer, weights: Mapping[str, Float32Array]) -> ExportedDense:
+    return ExportedDense(
+        spec.name,
+        spec.inputs,
+        spec.outputs,
+        spec.activation,
+        weights[f"{spec.tied_to}.kernel"].T if spec.tied_to else weights[f"{spec.name}.kernel"],
+        weights[f"{spec.name}.bias"],
+        weights.get(f"{spec.name}.slope"),
+        spec.tied_to,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from diabolo import _core, _protobuf
-from diabolo._export_network import ExportedLayer, ExportedNetwork
+from diabolo._export_network import ExportedLayer, ExportedNetwork, ExportedTopK
 from diabolo._types import AnyArray
 from diabolo._validation import Choice, broken, checked
 from diabolo.exceptions import InvalidParameterError
@@ -56,6 +56,8 @@ def write_onnx(owner: str, network: ExportedNetwork, path: str | os.PathLike[str
 
 
 def _layer(graph: "Graph", layer: ExportedLayer, x: str) -> str:
+    if isinstance(layer, ExportedTopK):
+        return _top_k(graph, layer, x)
     # A tied kernel is the encoder's own tensor, transposed by the product.
     kernel = graph.tensor(
         f"{layer.tied_to or layer.name}.kernel", layer.kernel.T if layer.tied_to else layer.kernel
@@ -64,6 +66,13 @@ def _layer(graph: "Graph", layer: ExportedLayer, x: str) -> str:
     z = graph.node("Gemm", x, kernel, bias, transB=int(bool(layer.tied_to)))
     slope = "" if layer.slope is None else graph.tensor(f"{layer.name}.slope", layer.slope)
     return _activation(graph, layer.activation, z, slope)
+
+
+def _top_k(graph: "Graph", layer: ExportedTopK, x: str) -> str:
+    """Put the k greatest of each row, of which the operator takes the first of equals, among zeros."""
+    zeros = graph.node("ConstantOfShape", graph.node("Shape", x))
+    kept, places = graph.nodes("TopK", x, graph.whole("top_k.k", [layer.k]), results=2, axis=1)
+    return graph.node("ScatterElements", zeros, places, kept, axis=1)
 
 
 def _activation(graph: "Graph", name: str, z: str, slope: str) -> str:
@@ -131,7 +140,7 @@ class _Attribute(NamedTuple):
 
 
 _FLOAT_ATTRIBUTE, _INT_ATTRIBUTE, _INTS_ATTRIBUTE = _Attribute(2, 1), _Attribute(3, 2), _Attribute(8, 7)
-_ELEMENT_TYPES = {"float": 1, "bool": 9}
+_ELEMENT_TYPES = {"float": 1, "int64": 7, "bool": 9}
 
 
 class Graph:
@@ -152,19 +161,18 @@ class Graph:
         self, name: str, value: str, width: int | None = None, kind: Literal["float", "bool"] = "float"
     ) -> None:
         """Declare a value as an output of that name, (rows, width) or, without a width, (rows,)."""
-        self._append("Identity", (value,), name)
+        self._append("Identity", (value,), (name,))
         self._outputs.append(_protobuf.message(12, _described(name, kind, width)))
 
     def tensor(self, name: str, values: AnyArray) -> str:
         """Store numbers, in float32; once, however often they are asked for."""
         if name not in self._tensors:
-            self._tensors[name] = _protobuf.message(
-                5,
-                *(_protobuf.integer(1, size) for size in values.shape),
-                _protobuf.integer(2, _ELEMENT_TYPES["float"]),
-                _protobuf.text(8, name),
-                _protobuf.message(9, values.astype("<f4").tobytes()),
-            )
+            self._tensors[name] = _stored(name, "float", values.astype("<f4"))
+        return name
+
+    def whole(self, name: str, values: list[int]) -> str:
+        """Store whole numbers, as operators take sizes."""
+        self._tensors[name] = _stored(name, "int64", np.asarray(values, "<i8"))
         return name
 
     def constant(self, name: str, value: float) -> str:
@@ -173,9 +181,17 @@ class Graph:
 
     def node(self, operator: str, *inputs: str, **attributes: float | int | list[int]) -> str:
         """Apply an operator; return the name of what comes out."""
-        result = f"{operator.lower()}.{len(self._nodes)}"
-        self._append(operator, inputs, result, **attributes)
+        (result,) = self.nodes(operator, *inputs, results=1, **attributes)
         return result
+
+    def nodes(
+        self, operator: str, *inputs: str, results: int, **attributes: float | int | list[int]
+    ) -> tuple[str, ...]:
+        """Apply an operator from which several values come; return their names."""
+        stem = f"{operator.lower()}.{len(self._nodes)}"
+        names = (stem, *(f"{stem}.{index}" for index in range(1, results)))
+        self._append(operator, inputs, names, **attributes)
+        return names
 
     def file(self, name: str) -> bytes:
         """Return the contents of the model's file."""
@@ -198,12 +214,16 @@ class Graph:
         )
 
     def _append(
-        self, operator: str, inputs: tuple[str, ...], output: str, **attributes: float | int | list[int]
+        self,
+        operator: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        **attributes: float | int | list[int],
     ) -> None:
         node = _protobuf.message(
             1,
             *(_protobuf.text(1, name) for name in inputs),
-            _protobuf.text(2, output),
+            *(_protobuf.text(2, name) for name in outputs),
             _protobuf.text(3, f"{operator}_{len(self._nodes)}"),
             _protobuf.text(4, operator),
             *(_protobuf.message(5, _attribute(name, value)) for name, value in attributes.items()),
@@ -222,6 +242,17 @@ def _attribute(name: str, value: float | int | list[int]) -> bytes:
         held = _FLOAT_ATTRIBUTE
         encoded = _protobuf.real(held.field, value)
     return _protobuf.text(1, name) + encoded + _protobuf.integer(20, held.kind)
+
+
+def _stored(name: str, kind: str, values: AnyArray) -> bytes:
+    """Return a tensor with its numbers, which are little-endian."""
+    return _protobuf.message(
+        5,
+        *(_protobuf.integer(1, size) for size in values.shape),
+        _protobuf.integer(2, _ELEMENT_TYPES[kind]),
+        _protobuf.text(8, name),
+        _protobuf.message(9, values.tobytes()),
+    )
 
 
 def _described(name: str, kind: str, width: int | None) -> bytes:

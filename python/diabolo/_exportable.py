@@ -110,24 +110,38 @@ class ExportableDetector(Estimator):
 
         write_c(type(self).__name__, self._exported(), path, name)
 
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the detector as a graph of ONNX, "X" to "scores" and "is_outlier": as `AutoEncoder.to_onnx`.
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        part: Literal["autoencoder", "encoder", "decoder", "scores"] = "scores",
+    ) -> None:
+        """Write the detector as a graph of ONNX, or a part of its autoencoder: as `AutoEncoder.to_onnx`.
 
         Parameters
         ----------
         path : str or path-like
             The usual suffix is ".onnx".
+        part : {"autoencoder", "encoder", "decoder", "scores"}, default "scores"
+            What the graph computes: "scores" and, by the detector's threshold, "is_outlier" from "X", or what
+            the parts of an autoencoder do.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
+        InvalidParameterError
+            `part` is none of the four, or the weights take more than the 2 GB that a file of ONNX can hold.
         OSError
             What the operating system says; an old file is as it was.
         """
         from diabolo._export_onnx import write_onnx
 
-        write_onnx(type(self).__name__, self._exported(), path, "scores")
+        network = self._exported()
+        # The other parts have no score that the threshold could be compared with.
+        write_onnx(
+            type(self).__name__, network if part == "scores" else network._replace(threshold=None), path, part
+        )
 
     def _exported(self) -> Any:
         from diabolo._export_network import exported_network
