@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from diabolo import AutoEncoder
 from every_kind import KINDS, trained
+from hostile_models import HOSTILE_MODELS
 from test_model_file import hostile_cases
 
 
@@ -22,7 +23,8 @@ def main(folder: Path) -> None:
     for number, kind in enumerate(KINDS):
         trained(kind, X).save(folder / f"kind-{number}")
     AutoEncoder(2, epochs=1, checkpoint=folder / "checkpoint").fit(X)
-    for number, (content, _) in enumerate(hostile_cases().values()):
+    hostile = [content for content, _ in hostile_cases().values()]
+    for number, content in enumerate([*hostile, *HOSTILE_MODELS.values()]):
         if len(content) < 2000:
             (folder / f"hostile-{number}").write_bytes(content)
 
