@@ -52,6 +52,11 @@ KINDS: dict[str, Estimator] = {
 }
 
 
+def file_name(kind: str) -> str:
+    """Return what a file that holds an estimator of this kind is called, without a suffix."""
+    return kind.replace(", ", "-")
+
+
 def public_estimators() -> dict[str, type[Estimator]]:
     """Return the classes of estimators that the package shows, by name."""
     found = {name: getattr(diabolo, name) for name in diabolo.__all__}

@@ -8,13 +8,39 @@ import pytest
 
 import diabolo
 from diabolo import AdamW, AutoEncoder, CosineDecay
+from every_kind import KINDS, file_name
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name.removesuffix("-model.safetensors") for path in GOLDEN.glob("*-model.safetensors"))
 
 
+KIND_FILES = sorted(GOLDEN.glob("*-kinds/*.safetensors"))
+
+
 def test_there_are_golden_files() -> None:
     assert "0.1.0" in VERSIONS
+
+
+def test_there_is_one_of_each_kind() -> None:
+    """In this version or one before it, since when the kind has been there."""
+    assert {file_name(kind) for kind in KINDS} <= {path.stem for path in KIND_FILES}
+
+
+@pytest.mark.parametrize("path", KIND_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_kinds(path: Path) -> None:
+    loaded = diabolo.load(path)
+    with np.load(path.with_suffix(".npz")) as results:
+        X = results["X"]
+        computed = {
+            "scores": loaded.score_samples,
+            "codes": getattr(loaded, "transform", None),
+            "reconstructions": getattr(loaded, "reconstruct", None),
+        }
+        for name in results.files:
+            if name != "X":
+                np.testing.assert_allclose(
+                    computed[name](X), results[name], rtol=1e-5, atol=1e-6, err_msg=name
+                )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
