@@ -115,10 +115,12 @@ def test_weights_in_a_file_of_their_own(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_layer_without_a_form_elsewhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diabolo._export_network.TopKLayer", set)  # any other type
+    monkeypatch.setattr("diabolo._export_network.described", lambda layer: {"layer": "other"})
     sae = SparseAutoEncoder(4, sparsity="top_k", k=2, epochs=1, random_state=0).fit(ROWS)
     for export in (sae.to_c, sae.to_onnx):
-        with pytest.raises(TypeError, match=r"^SparseAutoEncoder: a layer 'top_k' has no form outside"):
+        with pytest.raises(
+            TypeError, match=r"^SparseAutoEncoder: a layer 'encoder\.0 identity' has no form outside"
+        ):
             export(tmp_path / "m.h")
     assert list(tmp_path.iterdir()) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import diabolo
 from diabolo._cli_errors import CommandError
 from diabolo._cli_output import check_output
-from diabolo._export_onnx import PARTS
+from diabolo._export_onnx import PARTS, SUPERVISED_PARTS
 from diabolo._network_estimator import NetworkEstimator
 
 SUMMARY = "write a model as a header of C or a graph of ONNX"
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, metavar="FILE", required=True, help=".h for C, .onnx for ONNX"
     )
     parser.add_argument(
-        "--part", choices=PARTS, help="of ONNX: what to compute (default: autoencoder, of a detector scores)"
+        "--part",
+        choices=tuple(dict.fromkeys((*PARTS, *SUPERVISED_PARTS))),
+        help="of ONNX: what to compute (default: autoencoder; scores or predictions)",
     )
     parser.add_argument("--name", help="of C: what names begin with (default: the file's name)")
     parser.add_argument(
@@ -45,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     names = ["threshold", "name" if is_c else "part"]
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if "threshold" in options and not isinstance(estimator, NetworkEstimator):
-        raise CommandError(
-            f"--threshold means nothing for a {type(estimator).__name__}, which has a threshold of its own"
-        )
+        kind = type(estimator).__name__
+        own = "a threshold of its own" if hasattr(estimator, "offset_") else "no score"
+        raise CommandError(f"--threshold means nothing for a {kind}, which has {own}")
     (estimator.to_c if is_c else estimator.to_onnx)(arguments.output, **options)
     return 0
