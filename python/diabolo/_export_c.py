@@ -453,6 +453,7 @@ static inline float {p}_score({take}const {P}_INPUT *x, float *scratch) {{
   float *scaled = scratch, *restored = scaled + {P}_FEATURES;
   float *code = restored + {P}_FEATURES, *rest = code + {P}_COMPONENTS;
   double sum = 0.0{", count = 0.0" * missing};
+  const float none = 0.0f;
 {self._read("scaled")}
   {p}_encoder({give}scaled, code, rest);
   {p}_decoder({give}code, restored, rest);
@@ -462,7 +463,8 @@ static inline float {p}_score({take}const {P}_INPUT *x, float *scratch) {{
 {"    count += 1.0;" + chr(10) if missing else ""}\
     sum += {"d * d" if self.network.metric == "mse" else "d < 0.0 ? -d : d"};
   }}
-  return (float)(-sum / {divisor});
+  sum /= {divisor};
+  return sum == sum ? (float)-sum : -1.0f / none; /* a row beyond all numbers is as odd as can be */
 }}"""
         if self.network.threshold is not None:
             text += f"""

@@ -208,6 +208,8 @@ def _score(graph: "Graph", network: ExportedNetwork, x: str, y: str) -> None:
         score = graph.node("Neg", graph.node("Div", sums, counts))
     else:
         score = graph.node("Neg", graph.node("ReduceMean", errors, axes=[1], keepdims=0))
+    # A row beyond all numbers is as odd as can be.
+    score = graph.node("Where", graph.node("IsNaN", score), graph.constant("score.least", -math.inf), score)
     graph.output("scores", score)
     if network.threshold is not None:
         threshold = graph.constant("threshold", network.threshold)
