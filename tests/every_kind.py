@@ -8,9 +8,13 @@ import numpy.typing as npt
 import diabolo
 from diabolo import (
     AutoEncoder,
+    AutoEncoderClassifier,
+    AutoEncoderRegressor,
+    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     ReconstructionOutlierDetector,
     SparseAutoEncoder,
+    StackedAutoEncoder,
     VariationalAutoEncoder,
 )
 from diabolo._base import Estimator
@@ -26,8 +30,12 @@ _SETTINGS: dict[str, Any] = {
     "random_state": 0,
 }
 
-KINDS: dict[str, Estimator] = {
+_SUPERVISED: dict[str, Any] = {"epochs": 3, "learning_rate": 1e-2, "random_state": 0}
+
+AUTOENCODERS: dict[str, Estimator] = {
     "plain": AutoEncoder(**_SETTINGS),
+    "contractive": ContractiveAutoEncoder(**{**_SETTINGS, "activation": "sigmoid"}),
+    "stacked": StackedAutoEncoder(**_SETTINGS),
     "denoising": DenoisingAutoEncoder(**_SETTINGS),
     "sparse, l1": SparseAutoEncoder(**_SETTINGS),
     "sparse, kl": SparseAutoEncoder(sparsity="kl", **_SETTINGS),
@@ -51,6 +59,28 @@ KINDS: dict[str, Estimator] = {
     ),
 }
 
+SUPERVISED: dict[str, Estimator] = {
+    "classifier": AutoEncoderClassifier(AutoEncoder(**_SETTINGS), **_SUPERVISED),
+    "classifier, hinge": AutoEncoderClassifier(
+        VariationalAutoEncoder(beta=0.01, output_variance=0.01, **_SETTINGS),
+        loss="hinge",
+        head_layer_sizes=(6,),
+        **_SUPERVISED,
+    ),
+    "regressor": AutoEncoderRegressor(SparseAutoEncoder(sparsity="top_k", k=3, **_SETTINGS), **_SUPERVISED),
+}
+
+KINDS = {**AUTOENCODERS, **SUPERVISED}
+
+
+# What they compute of rows, by the name of the results: of each kind those that it has.
+METHODS = {
+    "scores": "score_samples",
+    "codes": "transform",
+    "reconstructions": "reconstruct",
+    "predictions": "predict",
+}
+
 
 def file_name(kind: str) -> str:
     """Return what a file that holds an estimator of this kind is called, without a suffix."""
@@ -67,9 +97,19 @@ def public_estimators() -> dict[str, type[Estimator]]:
     }
 
 
+def targets(kind: str, X: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+    """Return the y that this kind is fitted to; none if it takes none."""
+    if kind not in SUPERVISED:
+        return ()
+    if isinstance(SUPERVISED[kind], AutoEncoderRegressor):
+        return (np.column_stack([X[:, 0] + 50.0 * X[:, 1], 1e3 * X[:, 2]]),)
+    return (np.array(["low", "middle", "high"])[(X[:, :2] > np.median(X[:, :2], axis=0)).sum(axis=1)],)
+
+
 def trained(kind: str, X: npt.NDArray[Any]) -> Any:
     """Return a fitted estimator of this kind, none of whose weights is special."""
-    estimator: Any = type(KINDS[kind])(**KINDS[kind].get_params(deep=False)).fit(X)
+    estimator: Any = type(KINDS[kind])(**KINDS[kind].get_params(deep=False))
+    estimator.fit(X, *targets(kind, X))
     if not hasattr(estimator, "set_weights"):
         return estimator
     random = np.random.default_rng(3)

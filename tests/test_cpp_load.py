@@ -11,7 +11,7 @@ import pytest
 
 from core_helpers import native_program
 from diabolo import AutoEncoder, _core
-from every_kind import KINDS, trained
+from every_kind import AUTOENCODERS, trained
 from exported_models import VARIANTS, fitted, rows
 from test_persistence import CHANGES, rewritten
 
@@ -37,7 +37,7 @@ def test_same_bits(variant: str, tmp_path: Path) -> None:
     assert_same(tmp_path / "model", ae, X)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AUTOENCODERS)
 def test_same_bits_of_every_kind(kind: str, tmp_path: Path) -> None:
     """Of a detector the file holds the autoencoder."""
     X = rows(60)

@@ -1,5 +1,6 @@
 """Every estimator there is leaves Python whole: as a header of C and as each graph of ONNX."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from diabolo import AutoEncoder, SparseAutoEncoder
+from diabolo import AutoEncoder, AutoEncoderRegressor, InvalidParameterError, SparseAutoEncoder
 from diabolo._network_estimator import NetworkEstimator
-from every_kind import KINDS, public_estimators, trained
+from every_kind import AUTOENCODERS, KINDS, SUPERVISED, public_estimators, trained
 from exported_models import assert_near, rows, scaled
-from test_export_c import COMPILERS, compiled
+from test_export_c import COMPILERS, PROGRAM, compiled
 from test_export_c import computed as computed_by_c
 from test_export_onnx import computed as computed_by_onnx
 
@@ -43,7 +44,7 @@ def assert_same_outliers(found: npt.NDArray[Any], estimator: Any) -> None:
 
 
 @pytest.mark.skipif(not COMPILERS, reason="needs gcc or clang")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AUTOENCODERS)
 def test_as_c(kind: str, tmp_path: Path) -> None:
     estimator = trained(kind, ROWS)
     network = network_of(estimator)
@@ -57,7 +58,7 @@ def test_as_c(kind: str, tmp_path: Path) -> None:
     assert_same_outliers(found.outlier, estimator)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AUTOENCODERS)
 def test_as_onnx(kind: str, tmp_path: Path) -> None:
     estimator = trained(kind, ROWS)
     network, path = network_of(estimator), tmp_path / "m.onnx"
@@ -130,3 +131,94 @@ def test_a_detector_with_a_part_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="part must be one of"):
         detector.to_onnx(tmp_path / "m.onnx", part="all")
     assert not isinstance(detector, AutoEncoder)
+
+
+# ---- Probabilities ----
+
+
+@pytest.mark.parametrize("groups", [None, [(0, 6)], [(1, 3), (3, 5)], [(0, 2), (5, 6)], [(4, 6)]], ids=str)
+def test_probabilities_of_groups_of_columns(groups: list[tuple[int, int]] | None, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).random((60, 6)).astype(np.float32)
+    for begin, end in groups or [(0, 6)]:
+        X[:, begin:end] /= X[:, begin:end].sum(axis=1, keepdims=True)
+    ranges = None if groups is None else [range(*group) for group in groups]
+    loss = "categorical_crossentropy"
+    ae = AutoEncoder(3, loss=loss, categorical_groups=ranges, epochs=2, random_state=0).fit(X)
+    restored = ae.reconstruct(X)
+    ae.to_onnx(tmp_path / "m.onnx")
+    assert_near(computed_by_onnx(tmp_path / "m.onnx", X=X)["reconstruction"], restored)
+    if COMPILERS:
+        ae.to_c(tmp_path / "m.h", threshold=-1.0)
+        program = compiled(tmp_path / "m.h", COMPILERS[0], sanitize=True)
+        assert_near(computed_by_c(program, ae, X).reconstructed, restored)
+
+
+# ---- Classifiers and regressors ----
+
+
+def outputs_of(estimator: Any) -> npt.NDArray[np.float64]:
+    """Return what the network computes of `ROWS`, values in the units of the network."""
+    if isinstance(estimator, AutoEncoderRegressor):
+        return in_units_of_the_network(estimator, estimator.predict(ROWS))
+    if estimator.loss == "categorical_crossentropy":
+        return np.asarray(estimator.predict_proba(ROWS))
+    return np.asarray(estimator.decision_function(ROWS))
+
+
+def in_units_of_the_network(estimator: Any, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    if not isinstance(estimator, AutoEncoderRegressor):
+        return np.asarray(values, np.float64)
+    meaning = estimator._require_fitted().meaning
+    return np.asarray((np.asarray(values, np.float64) - meaning.shift) / meaning.scale)
+
+
+def assert_same_classes(found: npt.NDArray[Any], estimator: Any) -> None:
+    """Where two outputs are equal to within rounding, either class is right."""
+    ordered = np.sort(outputs_of(estimator), axis=1)
+    sure = ordered[:, -1] - ordered[:, -2] > 1e-4
+    assert sure.mean() > 0.9
+    np.testing.assert_array_equal(estimator.classes_[found.astype(int)][sure], estimator.predict(ROWS)[sure])
+
+
+@pytest.mark.skipif(not COMPILERS, reason="needs gcc or clang")
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_supervised_as_c(kind: str, tmp_path: Path) -> None:
+    estimator = trained(kind, ROWS)
+    estimator.to_c(tmp_path / "m.h")
+    classes = ["-DCLASSES"] if hasattr(estimator, "classes_") else []
+    source = PROGRAM.with_name("exported_predictions.c")
+    program = compiled(tmp_path / "m.h", COMPILERS[0], *classes, sanitize=True, source=source)
+    done = subprocess.run([program], input=ROWS.tobytes(), capture_output=True, check=True)
+    table = np.frombuffer(done.stdout, np.float32).reshape(len(ROWS), -1)
+    codes, expected = estimator.transform(ROWS), outputs_of(estimator)
+    assert_near(table[:, : codes.shape[1]], codes)
+    assert_near(in_units_of_the_network(estimator, table[:, codes.shape[1] : -1]), expected)
+    if classes:
+        assert_same_classes(table[:, -1], estimator)
+        assert all(str(label) in (tmp_path / "m.h").read_text() for label in estimator.classes_)
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_supervised_as_onnx(kind: str, tmp_path: Path) -> None:
+    estimator, path = trained(kind, ROWS), tmp_path / "m.onnx"
+    estimator.to_onnx(path, part="encoder")
+    assert_near(computed_by_onnx(path, X=ROWS)["codes"], estimator.transform(ROWS))
+    estimator.to_onnx(path)
+    found = computed_by_onnx(path, X=ROWS)
+    outputs = next(iter(found.values()))
+    assert_near(in_units_of_the_network(estimator, outputs), outputs_of(estimator))
+    names = {"classifier": ["probabilities", "class"], "classifier, hinge": ["decisions", "class"]}
+    assert list(found) == names.get(kind, ["values"])
+    if "class" in found:
+        assert found["class"].dtype == np.int64
+        assert_same_classes(found["class"], estimator)
+
+
+@pytest.mark.parametrize("part", ["autoencoder", "decoder", "scores", "all"])
+def test_parts_that_supervised_estimators_have_not(part: str, tmp_path: Path) -> None:
+    why = "one of" if part == "all" else "'predictions' or 'encoder': it has a head, and no decoder"
+    with pytest.raises(InvalidParameterError, match=f"^AutoEncoderClassifier: part must be {why}"):
+        trained("classifier", ROWS).to_onnx(tmp_path / "m.onnx", part=part)
+    with pytest.raises(InvalidParameterError, match="part must be one of"):
+        trained("plain", ROWS).to_onnx(tmp_path / "m.onnx", part="predictions")
+    assert list(tmp_path.iterdir()) == []

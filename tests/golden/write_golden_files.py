@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 def write_kinds(version: str) -> None:
     """Write a file for each kind, and what it computes."""
     sys.path.insert(0, str(FOLDER.parent))
-    from every_kind import KINDS, file_name, trained
+    from every_kind import KINDS, METHODS, file_name, trained
 
     X = np.random.default_rng(0).random((60, 5)).astype(np.float32)
     folder = Path(f"{version}-kinds")
@@ -31,9 +31,11 @@ def write_kinds(version: str) -> None:
             continue
         estimator = trained(kind, X)
         estimator.save(path)
-        results = {"scores": estimator.score_samples(X)}
-        if hasattr(estimator, "transform"):
-            results |= {"codes": estimator.transform(X), "reconstructions": estimator.reconstruct(X)}
+        results = {
+            name: getattr(estimator, method)(X)
+            for name, method in METHODS.items()
+            if hasattr(estimator, method)
+        }
         np.savez(path.with_suffix(".npz"), X=X, **results)
 
 
