@@ -10,7 +10,6 @@ from diabolo import (
     AutoEncoder,
     AutoEncoderClassifier,
     AutoEncoderRegressor,
-    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     ReconstructionOutlierDetector,
     SparseAutoEncoder,
@@ -34,7 +33,6 @@ _SUPERVISED: dict[str, Any] = {"epochs": 3, "learning_rate": 1e-2, "random_state
 
 AUTOENCODERS: dict[str, Estimator] = {
     "plain": AutoEncoder(**_SETTINGS),
-    "contractive": ContractiveAutoEncoder(**{**_SETTINGS, "activation": "sigmoid"}),
     "stacked": StackedAutoEncoder(**_SETTINGS),
     "denoising": DenoisingAutoEncoder(**_SETTINGS),
     "sparse, l1": SparseAutoEncoder(**_SETTINGS),

@@ -34,7 +34,6 @@ common = {
 plain = diabolo.AutoEncoder(**common)
 kinds = {
     "plain": plain,
-    "contractive": diabolo.ContractiveAutoEncoder(**{**common, "activation": "sigmoid"}),
     "stacked": diabolo.StackedAutoEncoder(**common),
     "denoising": diabolo.DenoisingAutoEncoder(noise_fraction=0.3, **common),
     "sparse_l1": diabolo.SparseAutoEncoder(sparsity="l1", **common),
