@@ -495,7 +495,7 @@ def test_detectors(X: Any, capsys: Any) -> None:
     for output in ("d.h", "d.onnx"):
         assert main(["export", "d", "-o", output]) == 0
         assert main(["export", "d", "-o", output, "--threshold", "-1"]) == 2
-        assert "which has its own score and threshold" in capsys.readouterr().err
+        assert "which has a threshold of its own" in capsys.readouterr().err
     for arguments in (["transform", "d", "x.npy"], ["reconstruct", "d", "x.npy"]):
         assert main(arguments) == 2
         assert "d: it holds a ReconstructionOutlierDetector: `score` is for it" in capsys.readouterr().err
