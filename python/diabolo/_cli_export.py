@@ -42,8 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, misplaced) is not None:
         raise CommandError(f"--{misplaced} means nothing for a {arguments.output.suffix} file")
     estimator = diabolo.load(arguments.model)
-    if not hasattr(estimator, "to_c"):
-        raise CommandError(f"{arguments.model}: it holds a {type(estimator).__name__}, which is not exported")
     names = ["threshold", "name" if is_c else "part"]
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if "threshold" in options and not isinstance(estimator, NetworkEstimator):
