@@ -133,6 +133,24 @@ def test_a_detector_with_a_part_that_is_none(tmp_path: Path) -> None:
     assert not isinstance(detector, AutoEncoder)
 
 
+def test_a_row_beyond_all_numbers_is_an_outlier(tmp_path: Path) -> None:
+    """Its layers overflow to infinities, whose difference is no number."""
+    ae = trained("plain", ROWS)
+    X = ROWS[:4].copy()
+    X[1] = 3e38 * np.sign(X[1])
+    expected = ae.score_samples(X)
+    assert expected[1] == -np.inf
+    ae.to_onnx(tmp_path / "m.onnx", part="scores", threshold=-1.0)
+    found = computed_by_onnx(tmp_path / "m.onnx", X=X)
+    assert_near(found["scores"], expected)
+    assert found["is_outlier"][1]
+    if COMPILERS:
+        ae.to_c(tmp_path / "m.h", threshold=-1.0)
+        by_c = computed_by_c(compiled(tmp_path / "m.h", COMPILERS[0], sanitize=True), ae, X)
+        assert_near(by_c.score, expected)
+        assert by_c.outlier[1] == 1
+
+
 # ---- Probabilities ----
 
 

@@ -433,6 +433,9 @@ static inline void {self.p}_{part}({self.parameter}const float *{source}, float 
         divisor = {"mean": "count", "sum": f"(count > 0.0 ? {P}_FEATURES : 0.0)"}.get(
             self.network.missing or "", f"{P}_FEATURES"
         )
+        # Of a row of which nothing was observed there is no score: NaN.
+        is_known = "sum == sum || count == 0.0" if missing else "sum == sum"
+        known = f"  return {is_known} ? (float)-sum : -1.0f / none;"
         text = f"""\
 static inline void {p}_encode({take}const {P}_INPUT *x, float *code, float *scratch) {{
 {self._read("scratch")}
@@ -464,7 +467,7 @@ static inline float {p}_score({take}const {P}_INPUT *x, float *scratch) {{
     sum += {"d * d" if self.network.metric == "mse" else "d < 0.0 ? -d : d"};
   }}
   sum /= {divisor};
-  return sum == sum ? (float)-sum : -1.0f / none; /* a row beyond all numbers is as odd as can be */
+{known} /* a row beyond all numbers is as odd as can be */
 }}"""
         if self.network.threshold is not None:
             text += f"""

@@ -209,7 +209,11 @@ def _score(graph: "Graph", network: ExportedNetwork, x: str, y: str) -> None:
     else:
         score = graph.node("Neg", graph.node("ReduceMean", errors, axes=[1], keepdims=0))
     # A row beyond all numbers is as odd as can be.
-    score = graph.node("Where", graph.node("IsNaN", score), graph.constant("score.least", -math.inf), score)
+    beyond = graph.node("IsNaN", score)
+    if network.missing is not None:  # but of one of which nothing was observed there is no score
+        some = graph.node("Greater", counts, graph.constant("missing.value", 0.0))
+        beyond = graph.node("And", beyond, some)
+    score = graph.node("Where", beyond, graph.constant("score.least", -math.inf), score)
     graph.output("scores", score)
     if network.threshold is not None:
         threshold = graph.constant("threshold", network.threshold)
