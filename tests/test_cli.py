@@ -120,7 +120,7 @@ def test_every_command_is_documented(capsys: Any) -> None:
 # ---- Files of other estimators ----
 
 
-def test_a_classifier_has_codes_alone(tmp_path: Path, capsys: Any) -> None:
+def test_a_classifier_has_codes_and_predictions(tmp_path: Path, capsys: Any) -> None:
     random = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", random.random((40, 5)))
     classifier = diabolo.AutoEncoderClassifier(diabolo.AutoEncoder(3, epochs=1), epochs=1)
@@ -135,8 +135,14 @@ def test_a_classifier_has_codes_alone(tmp_path: Path, capsys: Any) -> None:
     for command in (["score", model, data], ["reconstruct", model, data]):
         assert main(command) == 2
         assert "it holds a AutoEncoderClassifier: `transform` is for it" in capsys.readouterr().err
-    assert main(["export", model, "-o", str(tmp_path / "c.h")]) == 2
-    assert "which is not exported" in capsys.readouterr().err
+    assert main(["export", model, "-o", str(tmp_path / "c.h")]) == 0
+    assert main(["export", model, "-o", str(tmp_path / "c.onnx"), "--part", "predictions"]) == 0
+    assert main(["export", model, "-o", str(tmp_path / "c.h"), "--threshold", "1"]) == 2
+    assert (
+        "--threshold means nothing for a AutoEncoderClassifier, which has no score" in capsys.readouterr().err
+    )
+    assert main(["export", model, "-o", str(tmp_path / "c.onnx"), "--part", "decoder"]) == 2
+    assert "it has a head, and no decoder" in capsys.readouterr().err
 
 
 # ---- Options ----
@@ -495,7 +501,7 @@ def test_detectors(X: Any, capsys: Any) -> None:
     for output in ("d.h", "d.onnx"):
         assert main(["export", "d", "-o", output]) == 0
         assert main(["export", "d", "-o", output, "--threshold", "-1"]) == 2
-        assert "which has its own score and threshold" in capsys.readouterr().err
+        assert "which has a threshold of its own" in capsys.readouterr().err
     for arguments in (["transform", "d", "x.npy"], ["reconstruct", "d", "x.npy"]):
         assert main(arguments) == 2
         assert "d: it holds a ReconstructionOutlierDetector: `score` is for it" in capsys.readouterr().err

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = ROOT / "docs" / "user-guide.md"
 
-BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?P<language>[\w{}-]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|root|work|tmp|Users|mnt)/")
 
@@ -174,6 +174,20 @@ def test_guide_has_the_defaults_of_objects() -> None:
     text = GUIDE.read_text(encoding="utf-8").replace("1e-8", "1e-08").replace("1e-7", "1e-07")
     for cls in (*OPTIMIZERS.values(), *SCHEDULES.values()):
         assert f"`{cls()!r}`" in text, cls
+
+
+def test_reference_has_every_name() -> None:
+    """Sphinx would not miss one that is left out."""
+    listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(diabolo.__all__)
+
+
+def test_index_leads_to_every_page() -> None:
+    """In its visible part, for those who read it on a code-hosting site."""
+    text = BLOCK.sub("", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"))
+    targets = set(LINK.findall(text))
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name in targets or page.name == "index.md", page.name
 
 
 def test_changelog_has_this_version() -> None:

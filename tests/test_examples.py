@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from every_kind import public_estimators
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -37,3 +39,12 @@ def test_score_in_c(tmp_path: Path) -> None:
 
     done = subprocess.run(["./score"], cwd=folder, input="1 2 x", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "row 0, column 2 is no number\n")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_every_kind(tmp_path: Path) -> None:
+    """It compares scores itself; here, that there is none which it leaves out."""
+    pytest.importorskip("onnxruntime", exc_type=ImportError)
+    lines = run(sys.executable, EXAMPLES / "every_kind" / "every_kind.py", folder=tmp_path).splitlines()
+    assert {line.split()[1] for line in lines} == set(public_estimators())
+    assert all(re.search(r" C \de-\d\d  ONNX \de-\d\d$", line) for line in lines)

@@ -29,12 +29,14 @@ class Computed(NamedTuple):
     outlier: npt.NDArray[np.float32]
 
 
-def compiled(header: Path, compiler: str, *options: str, sanitize: bool = False) -> Path:
+def compiled(
+    header: Path, compiler: str, *options: str, sanitize: bool = False, source: Path = PROGRAM
+) -> Path:
     """Return the test's program with this header; -lm is all it is linked with."""
     program = header.with_suffix("")
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover"] if sanitize else []
     done = subprocess.run(
-        [compiler, *STRICT, *checks, f'-DHEADER="{header}"', *options, PROGRAM, "-o", program, "-lm"],
+        [compiler, *STRICT, *checks, f'-DHEADER="{header}"', *options, source, "-o", program, "-lm"],
         capture_output=True,
         text=True,
         check=False,

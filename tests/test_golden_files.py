@@ -8,13 +8,37 @@ import pytest
 
 import diabolo
 from diabolo import AdamW, AutoEncoder, CosineDecay
+from every_kind import KINDS, METHODS, file_name
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name.removesuffix("-model.safetensors") for path in GOLDEN.glob("*-model.safetensors"))
 
 
+KIND_FILES = sorted(GOLDEN.glob("*-kinds/*.safetensors"))
+
+
 def test_there_are_golden_files() -> None:
     assert "0.1.0" in VERSIONS
+
+
+def test_there_is_one_of_each_kind() -> None:
+    """In this version or one before it, since when the kind has been there."""
+    assert {file_name(kind) for kind in KINDS} <= {path.stem for path in KIND_FILES}
+
+
+@pytest.mark.parametrize("path", KIND_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_kinds(path: Path) -> None:
+    loaded = diabolo.load(path)
+    with np.load(path.with_suffix(".npz")) as results:
+        X = results["X"]
+        for name in results.files:
+            if name == "X":
+                continue
+            found = getattr(loaded, METHODS[name])(X)
+            if results[name].dtype.kind == "f":
+                np.testing.assert_allclose(found, results[name], rtol=1e-5, atol=1e-6, err_msg=name)
+            else:
+                np.testing.assert_array_equal(found, results[name])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

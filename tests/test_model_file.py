@@ -3,10 +3,18 @@
 import json
 import os
 import struct
+import subprocess
+import sys
+import tempfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as numpy_st
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from diabolo import _core
@@ -278,3 +286,136 @@ def test_what_is_no_file_is_an_os_error(tmp_path, where):
     with pytest.raises(OSError, match=where) as error:
         _core.read_model_file(str(path))
     assert error.value.errno
+
+
+# ---- Beside the safetensors library ----
+
+TENSORS = st.dictionaries(
+    st.text(min_size=1).filter(lambda name: name != "__metadata__"),
+    numpy_st.arrays(
+        st.sampled_from([np.float32, np.float64]),
+        numpy_st.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(tensors=TENSORS, metadata=st.dictionaries(st.text().filter(lambda key: key not in META), st.text()))
+def test_what_is_written_both_read_alike(tensors, metadata):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        _core.write_model_file(str(path), metadata, tensors)
+        our_metadata, ours = _core.read_model_file(str(path))
+        theirs = load_file(path)
+    assert our_metadata == metadata
+    assert ours.keys() == theirs.keys() == tensors.keys()
+    for name, array in tensors.items():
+        for found in (ours[name], theirs[name]):
+            assert (found.dtype, found.shape) == (array.dtype, array.shape)
+            assert found.tobytes() == array.tobytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(8, len(GOOD) - 1), st.sampled_from(b' 0123456789"[]{},:abF\\')), max_size=3
+    )
+)
+def test_what_is_accepted_the_library_reads_alike(edits):
+    """Ours may be stricter, never more lenient."""
+    changed = bytearray(GOOD)
+    for at, byte in edits:
+        changed[at] = byte
+    key = b'"checksum":"'
+    at = changed.find(key) + len(key)
+    if at >= len(key):
+        changed[at : at + 8] = b"00000000"
+        changed[at : at + 8] = b"%08x" % zlib.crc32(bytes(changed))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        path.write_bytes(changed)
+        try:
+            _, ours = _core.read_model_file(str(path))
+        except _core.ModelFileError:
+            return
+        theirs = load_file(path)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name])
+
+
+def test_where_the_library_is_more_lenient(tmp_path):
+    """What it accepts and ours does not: by these the two are known to differ."""
+    accepted = set()
+    for name, (content, _) in CASES.items():
+        path = tmp_path / "hostile.safetensors"
+        path.write_bytes(content)
+        try:
+            load_file(path)
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError):
+            continue
+        accepted.add(name)
+    # No file of ours, another dtype, a key twice, the checksum: matters of the format, none of safety.
+    assert "overlap" not in accepted
+    assert "gap" not in accepted
+    assert "one byte too many" not in accepted
+    assert {"no metadata", "wrong checksum", "duplicate metadata"} <= accepted
+
+
+# ---- Memory and time ----
+
+MEASURE = """
+import sys, time
+from diabolo import _core
+
+def peak():
+    (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
+
+before, begin = peak(), time.monotonic()
+try:
+    _core.read_model_file(sys.argv[1])
+except _core.ModelFileError:
+    print(peak() - before, time.monotonic() - begin)
+"""
+LONG = 1 << 25
+
+
+# Made when they are asked for: each is as large as a model.
+LARGE = {
+    "one bit of the data": lambda: whole_model()[:-1] + b"\1",
+    "the last byte is missing": lambda: whole_model()[:-1],
+    "a long text": lambda: seal(M[:-1] + b',"k":"' + b"x" * LONG + b'"},"w":1}'),
+    "many texts": lambda: seal(
+        M[:-1] + b"".join(b',"%05d":"%0700d"' % (n, n) for n in range(45_000)) + b'},"w":1}'
+    ),
+    "a long text in escapes": lambda: seal(M[:-1] + b',"k":"' + b"\\u0041" * (LONG // 6) + b'"},"w":1}'),
+    "a long name": lambda: seal(M + b',"' + b"x" * LONG + b'":1}'),
+    "spaces": lambda: seal(M + b"," + b" " * LONG + b'"w":1}'),
+    "brackets": lambda: seal(M + b',"w":' + b"[" * LONG + b"}"),
+    "numbers": lambda: seal(M + b',"w":{"dtype":"F32","shape":[' + b"1," * (LONG // 2) + b"1]}}"),
+}
+
+
+def whole_model() -> bytes:
+    return model({"w": f32([LONG // 4], 0, LONG)}, bytes(LONG))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
+@pytest.mark.parametrize("name", LARGE)
+def test_large_hostile_files_take_little(tmp_path, name):
+    """The file's size twice, and what a hundred thousand values take; a second, on an idle machine."""
+    path = tmp_path / "large"
+    content = LARGE[name]()
+    path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True, env=environment()
+    )
+    taken, seconds = map(float, done.stdout.split())
+    assert taken < 2 * len(content) + 20e6
+    assert seconds < 5
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(_core.__file__).parents[1])}

@@ -509,6 +509,7 @@ def test_a_kind_says_itself_that_it_takes_sparse_rows() -> None:
     X = counts()
     assert Mine(2, epochs=1).fit(X).__sklearn_tags__().input_tags.sparse
     assert not AnotherKind().__sklearn_tags__().input_tags.sparse
+    assert not AutoEncoder(scale="standard").__sklearn_tags__().input_tags.sparse
     with pytest.raises(InvalidDataError, match=r"X must be dense\. Got sparse data"):
         AnotherKind(2, epochs=1).fit(X)
 

@@ -146,16 +146,23 @@ class Parser {
     fail("the object has the key " + json_quote(shown.substr(0, utf8_prefix(shown))) + " twice");
   }
 
+  static bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20; }
+
   std::string string() {
     std::string result;
     take('"');
     while (!take('"')) {
       if (at_ == text_.size()) fail("expected the closing '\"' of a string");
-      if (static_cast<unsigned char>(text_[at_]) < 0x20) fail("a control character must be escaped");
+      if (is_control(text_[at_])) fail("a control character must be escaped");
       if (take('\\')) {
         escape(result);
-      } else {
-        result += text_[at_++];
+      } else {  // as one piece: a long string then takes its own memory once, where growing would take it
+                // twice
+        std::size_t end = at_;
+        while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' && !is_control(text_[end]))
+          ++end;
+        result.append(text_.substr(at_, end - at_));
+        at_ = end;
       }
     }
     return result;

@@ -197,9 +197,14 @@ PassOutcome Inference::layer_output(const Rows& rows, Index layer, MatrixView<fl
 PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, float* out) const {
   const auto scale = static_cast<float>(objective.scale(network_));
   return run(rows, network_.all(), scaler_, &objective,
-             [&](const NetworkBuffers&, Range here, Index first, const float* lanes) {
+             [&](const NetworkBuffers& buffers, Range here, Index first, const float* lanes) {
                network_.kernels().finish_loss(lanes, here.size(), scale, out + first);
-               std::transform(out + first, out + first + here.size(), out + first, beyond_numbers);
+               const MatrixView<float> weights = buffers.element_weights;
+               for (Index r = 0; r < here.size(); ++r) {
+                 // Of a row of which nothing was observed, whose weights are NaN, there is no error at all.
+                 if (weights.data != nullptr && std::isnan(weights.row(here.begin + r)[0])) continue;
+                 out[first + r] = beyond_numbers(out[first + r]);
+               }
              });
 }
 

@@ -14,6 +14,7 @@
 #include <limits>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "base/crc32.h"
 #include "base/files.h"
@@ -107,7 +108,8 @@ void read_checksum(const JsonValue& value, std::string_view header_text, Header&
   }
 }
 
-void read_metadata(const JsonValue& root, std::string_view header_text, Header& header) {
+// Takes the strings out of the root: they may be as long as the file, and must not be there twice.
+void read_metadata(JsonValue& root, std::string_view header_text, Header& header) {
   const JsonValue* const metadata = root.find("__metadata__");
   const JsonValue* const format = metadata == nullptr ? nullptr : metadata->find("format");
   if (format == nullptr || format->string() == nullptr || *format->string() != "diabolo") {
@@ -117,11 +119,16 @@ void read_metadata(const JsonValue& root, std::string_view header_text, Header& 
   }
   for (const auto& [key, value] : *metadata->object()) {
     if (value.string() == nullptr) throw ModelFileError("the metadata " + shown(key) + " must be a string");
-    header.metadata.emplace(key, *value.string());
   }
   // A newer version may change any rule that follows, so it is checked first.
   check_version(*member(*metadata, "format_version", "the file's metadata").string());
   read_checksum(member(*metadata, "checksum", "the file's metadata"), header_text, header);
+  for (auto& [name, member] : std::get<JsonValue::Object>(root.value)) {
+    if (name != "__metadata__") continue;
+    for (auto& [key, value] : std::get<JsonValue::Object>(member.value)) {
+      header.metadata.emplace(std::move(key), std::move(std::get<std::string>(value.value)));
+    }
+  }
   for (const std::string_view key : kOwnMetadata) header.metadata.erase(std::string(key));
 }
 
@@ -154,14 +161,14 @@ std::int64_t read_shape(const JsonValue& value, const std::string& what, FileTen
 }
 
 // Reads the description of one tensor, which must begin at byte `begin` of the data. Returns where it ends.
-std::int64_t read_tensor(const std::string& name, const JsonValue& value, std::int64_t begin,
+std::int64_t read_tensor(std::string&& name, const JsonValue& value, std::int64_t begin,
                          std::uint64_t data_size, Header& header) {
   const std::string what = "tensor " + shown(name);
   if (value.object() == nullptr || value.object()->size() != 3) {
     throw ModelFileError(what + " must be described by \"dtype\", \"shape\" and \"data_offsets\" alone");
   }
   FileTensor tensor;
-  tensor.name = name;
+  tensor.name = std::move(name);
   tensor.dtype = read_dtype(member(value, "dtype", what), what);
   const std::int64_t expected_bytes = read_shape(member(value, "shape", what), what, tensor);
 
@@ -204,8 +211,8 @@ Header parse_header(std::string_view text, std::uint64_t data_size) {
   Header header;
   read_metadata(root, json, header);
   std::int64_t end = 0;
-  for (const auto& [name, value] : *root.object()) {
-    if (name != "__metadata__") end = read_tensor(name, value, end, data_size, header);
+  for (auto& [name, value] : std::get<JsonValue::Object>(root.value)) {
+    if (name != "__metadata__") end = read_tensor(std::move(name), value, end, data_size, header);
   }
   if (static_cast<std::uint64_t>(end) != data_size) {
     throw ModelFileError("the file has " + to_string(data_size) +

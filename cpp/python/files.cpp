@@ -34,11 +34,12 @@ py::tuple read_file(const std::string& path) {
     throw_os_error(error);
   }
   py::dict tensors;
-  for (const FileTensor& tensor : file.tensors) {
+  for (FileTensor& tensor : file.tensors) {
     const std::vector<py::ssize_t> shape(tensor.shape.begin(), tensor.shape.end());
     py::array array(tensor.dtype == DType::F64 ? py::dtype::of<double>() : py::dtype::of<float>(), shape);
     std::copy(tensor.bytes.begin(), tensor.bytes.end(), static_cast<std::byte*>(array.mutable_data()));
     tensors[py::str(tensor.name)] = array;
+    tensor = {};  // so that no more than one of them is there twice
   }
   return py::make_tuple(file.metadata, tensors);
 }

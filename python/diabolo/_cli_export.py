@@ -6,7 +6,7 @@ from pathlib import Path
 import diabolo
 from diabolo._cli_errors import CommandError
 from diabolo._cli_output import check_output
-from diabolo._export_onnx import PARTS
+from diabolo._export_onnx import PARTS, SUPERVISED_PARTS
 from diabolo._network_estimator import NetworkEstimator
 
 SUMMARY = "write a model as a header of C or a graph of ONNX"
@@ -23,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", required=True, help=".h for C, .onnx for ONNX"
     )
-    parser.add_argument("--part", choices=PARTS, help="of ONNX: what to compute (default: autoencoder)")
+    parser.add_argument(
+        "--part",
+        choices=tuple(dict.fromkeys((*PARTS, *SUPERVISED_PARTS))),
+        help="of ONNX: what to compute (default: autoencoder; scores or predictions)",
+    )
     parser.add_argument("--name", help="of C: what names begin with (default: the file's name)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="rows that score below it are outliers"
@@ -38,13 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, misplaced) is not None:
         raise CommandError(f"--{misplaced} means nothing for a {arguments.output.suffix} file")
     estimator = diabolo.load(arguments.model)
-    if not hasattr(estimator, "to_c"):
-        raise CommandError(f"{arguments.model}: it holds a {type(estimator).__name__}, which is not exported")
     names = ["threshold", "name" if is_c else "part"]
     options = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    for name in options:
-        if name != "name" and not isinstance(estimator, NetworkEstimator):
-            kind = type(estimator).__name__
-            raise CommandError(f"--{name} means nothing for a {kind}, which has its own score and threshold")
+    if "threshold" in options and not isinstance(estimator, NetworkEstimator):
+        kind = type(estimator).__name__
+        own = "a threshold of its own" if hasattr(estimator, "offset_") else "no score"
+        raise CommandError(f"--threshold means nothing for a {kind}, which has {own}")
     (estimator.to_c if is_c else estimator.to_onnx)(arguments.output, **options)
     return 0

@@ -13,8 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from diabolo import _core
-from diabolo._export_network import ExportedLayer, ExportedNetwork
-from diabolo._types import AnyArray, Float32Array
+from diabolo._export_network import (
+    ExportedDense,
+    ExportedLayer,
+    ExportedNetwork,
+    ExportedNorm,
+    ExportedSoftmax,
+    ExportedTopK,
+    dense_of,
+)
+from diabolo._types import AnyArray
 from diabolo._validation import broken
 
 # gcc 12 takes half a gigabyte and many seconds over two million numbers.
@@ -44,7 +52,8 @@ def write_c(owner: str, network: ExportedNetwork, path: str | os.PathLike[str], 
         raise broken(owner, "path", "the name of a file that ends in '.h'", str(file))
     prefix = _prefix(owner, file, name)
     weights_file = file.with_suffix(".bin") if network.parameters > MOST_WEIGHTS_IN_HEADER else None
-    header = _Header(network, prefix, file.name, None if weights_file is None else weights_file.name)
+    kind = _Header if network.outputs is None else _SupervisedHeader
+    header = kind(network, prefix, file.name, None if weights_file is None else weights_file.name)
     # The weights first: a header never stands without them, and knows those that are not its own.
     if weights_file is not None:
         _core.replace_file(str(weights_file), header.weights())
@@ -68,7 +77,7 @@ class _Header:
         self.p, self.P = prefix, prefix.upper()
         self.file, self.weights_file = file, weights_file
         # Where each array begins among the weights; in the order of `get_weights`.
-        self.arrays = _arrays(network)
+        self.arrays = network.arrays
         # What every function takes first, and passes on, if the weights are not the header's own.
         self.parameter = "" if weights_file is None else "const float *weights, "
         self.argument = "" if weights_file is None else "weights, "
@@ -85,7 +94,15 @@ class _Header:
             ]
         else:
             parts.append(self._weights_check())
-        parts += [*self._products(), *self._activations(), *self._scaling(), *self._passes()]
+        parts += [
+            *self._products(),
+            *self._activations(),
+            *self._selection(),
+            *self._softmax(),
+            *self._scaling(),
+            *self._missing(),
+            *self._passes(),
+        ]
         parts += [self._public(), f"#endif /* {self.P}_H */"]
         return "\n\n".join(parts) + "\n"
 
@@ -101,20 +118,14 @@ class _Header:
             f"{p}_weights_match tells whether they are those that this header was written with."
         )
         words = (
-            f"{self.file}: an autoencoder of widths {'-'.join(map(str, network.widths))}, "
+            f"{self.file}: {self._title()} of widths {'-'.join(map(str, network.widths))}, "
             f"written by diabolo {_core.__version__}.\n\n"
             "C99, self-contained: it allocates nothing, keeps no state, and calls expf, tanhf, logf and erff "
-            f"at most. Include it in one source file; all in it is static. {where}\n\n"
-            f"{p}_encode       x ({self.P}_FEATURES) -> code ({self.P}_COMPONENTS)\n"
-            f"{p}_decode       code -> x, in the units of the data it was trained on\n"
-            f"{p}_reconstruct  x -> x, both at once\n"
-            f"{p}_score        x -> minus the mean {_ERRORS[network.metric]} error, in scaled values: higher "
-            "is more normal\n"
+            f"at most. Include it in one source file; all in it is static. {where}\n\n" + self._functions()
         )
-        if network.threshold is not None:
-            words += f"{p}_is_outlier   x -> 1 if its score is below {self.P}_THRESHOLD, else 0\n"
+        infinite = "infinite; NaN is a missing value" if network.missing else "NaN or infinite"
         words += (
-            "\nx is in the units of the training data, and never NaN or infinite. It is of type "
+            f"\nx is in the units of the training data, and never {infinite}. It is of type "
             f"{self.P}_INPUT: float, unless you define that macro before, as double for time stamps for "
             f"example. No two of the arguments may overlap. `scratch` are {self.P}_SCRATCH floats of yours, "
             "whose contents do not matter; threads need one each."
@@ -124,11 +135,30 @@ class _Header:
             lines += textwrap.wrap(paragraph, 100, subsequent_indent="  " * paragraph.startswith(p)) or [""]
         return "\n".join(["/*", *(f" * {line}".rstrip() for line in lines), " */"])
 
+    def _title(self) -> str:
+        return "an autoencoder"
+
+    def _functions(self) -> str:
+        """Return a line for each function that users call."""
+        p, network = self.p, self.network
+        lines = (
+            f"{p}_encode       x ({self.P}_FEATURES) -> code ({self.P}_COMPONENTS)\n"
+            f"{p}_decode       code -> x, in the units of the data it was trained on\n"
+            f"{p}_reconstruct  x -> x, both at once\n"
+            f"{p}_score        x -> minus the mean {_ERRORS[network.metric]} error, in scaled values: higher "
+            "is more normal\n"
+        )
+        if network.threshold is not None:
+            lines += f"{p}_is_outlier   x -> 1 if its score is below {self.P}_THRESHOLD, else 0\n"
+        return lines
+
+    def _scratch(self) -> int:
+        network = self.network
+        return 2 * network.features + network.components + 2 * _widest_hidden(network) + _most_kept(network)
+
     def _opening(self) -> str:
         network, P = self.network, self.P
-        hidden = max((layer.outputs for layer in _hidden(network)), default=0)
-        scratch = 2 * network.features + network.components + 2 * hidden
-        libm = any(layer.activation in _NEEDS_LIBM for layer in network.layers)
+        libm = _has_softmax(network) or not network.activations.isdisjoint(_NEEDS_LIBM)
         lines = [
             f"#ifndef {P}_H",
             f"#define {P}_H",
@@ -138,7 +168,7 @@ class _Header:
             "",
             f"#define {P}_FEATURES {network.features}",
             f"#define {P}_COMPONENTS {network.components}",
-            f"#define {P}_SCRATCH {scratch}",
+            f"#define {P}_SCRATCH {self._scratch()}",
         ]
         if network.threshold is not None:
             lines.append(f"#define {P}_THRESHOLD ({np.float32(network.threshold)!s}f)")
@@ -172,7 +202,7 @@ static inline int {self.p}_weights_match(const float *weights) {{
             "    const float *x, float *y) {"
         )
         functions = []
-        if any(not layer.tied_to for layer in self.network.layers):
+        if any(not layer.tied_to for layer in self.network.dense_layers):
             functions.append(f"""\
 /* y = x kernel + bias; kernel (inputs, outputs), row by row. */
 static inline void {self.p}_dense{signature}
@@ -183,7 +213,7 @@ static inline void {self.p}_dense{signature}
   }}
   for (size_t j = 0; j < outputs; ++j) y[j] += bias[j];
 }}""")
-        if any(layer.tied_to for layer in self.network.layers):
+        if any(layer.tied_to for layer in self.network.dense_layers):
             functions.append(f"""\
 /* y = x kernel^T + bias; kernel (outputs, inputs), row by row: that of an encoder layer. */
 static inline void {self.p}_dense_tied{signature}
@@ -194,10 +224,17 @@ static inline void {self.p}_dense_tied{signature}
     y[j] = sum + bias[j];
   }}
 }}""")
+        if any(isinstance(layer, ExportedNorm) for layer in self.network.layers):
+            functions.append(f"""\
+/* Batch normalisation by the means and variances of training. */
+static inline void {self.p}_norm(float *y, size_t count, const float *mean, const float *factor,
+    const float *shift) {{
+  for (size_t j = 0; j < count; ++j) y[j] = (y[j] - mean[j]) * factor[j] + shift[j];
+}}""")
         return functions
 
     def _activations(self) -> list[str]:
-        used = {layer.activation for layer in self.network.layers}
+        used = self.network.activations
         return [
             f"""\
 static inline void {self.p}_{name}(float *y, size_t count{", const float *slope" * (name == "prelu")}) {{
@@ -208,6 +245,62 @@ static inline void {self.p}_{name}(float *y, size_t count{", const float *slope"
 }}"""
             for name, formula in _FORMULAS.items()
             if name in used
+        ]
+
+    def _selection(self) -> list[str]:
+        if not _most_kept(self.network):
+            return []
+        # The bounded time that real-time programs ask for: log k for each unit, at worst.
+        return [
+            f"""\
+/* Keeps the k greatest of y and sets the others to 0; of equal ones at the border the first are kept.
+ * In the heap each is no greater than its children 2 i + 1 and 2 i + 2: heap[0] is the least of the k. */
+static inline void {self.p}_top_k(float *y, size_t count, size_t k, float *heap) {{
+  size_t equals = k;
+  for (size_t j = 0; j < k; ++j) {{
+    size_t at = j;
+    for (; at > 0 && heap[(at - 1) / 2] > y[j]; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = y[j];
+  }}
+  for (size_t j = k; j < count; ++j) {{
+    size_t at = 0, child = 1;
+    if (y[j] <= heap[0]) continue;
+    while (child < k) {{
+      if (child + 1 < k && heap[child + 1] < heap[child]) ++child;
+      if (heap[child] >= y[j]) break;
+      heap[at] = heap[child];
+      at = child;
+      child = 2 * at + 1;
+    }}
+    heap[at] = y[j];
+  }}
+  for (size_t j = 0; j < count; ++j) equals -= y[j] > heap[0];
+  for (size_t j = 0; j < count; ++j) {{
+    if (y[j] > heap[0]) continue;
+    if (y[j] == heap[0] && equals > 0) {{
+      --equals;
+    }} else {{
+      y[j] = 0.0f;
+    }}
+  }}
+}}"""
+        ]
+
+    def _softmax(self) -> list[str]:
+        if not _has_softmax(self.network):
+            return []
+        return [
+            f"""\
+/* Probabilities that add up to 1; no exponential is of more than 0. */
+static inline void {self.p}_softmax(float *y, size_t count) {{
+  float greatest = y[0], sum = 0.0f;
+  for (size_t j = 1; j < count; ++j) greatest = y[j] > greatest ? y[j] : greatest;
+  for (size_t j = 0; j < count; ++j) {{
+    y[j] = expf(y[j] - greatest);
+    sum += y[j];
+  }}
+  for (size_t j = 0; j < count; ++j) y[j] /= sum;
+}}"""
         ]
 
     def _scaling(self) -> list[str]:
@@ -225,12 +318,32 @@ static inline void {p}_scaled(const {P}_INPUT *x, float *scaled) {{
             _array(f"{p}_shift", "double", shift),
             _array(f"{p}_scale", "double", scale),
             _array(f"{p}_inverse_scale", "double", 1.0 / scale),
+            *self._scaling_back(),
             f"""\
 static inline void {p}_scaled(const {P}_INPUT *x, float *scaled) {{
   for (size_t j = 0; j < {P}_FEATURES; ++j) {{
     scaled[j] = (float)(((double)x[j] - {p}_shift[j]) * {p}_inverse_scale[j]);
   }}
 }}""",
+        ]
+
+    def _missing(self) -> list[str]:
+        p, P = self.p, self.P
+        if not self.network.missing:
+            return []
+        return [
+            f"""\
+/* What nobody observed becomes 0. */
+static inline void {p}_without_missing(float *scaled) {{
+  for (size_t j = 0; j < {P}_FEATURES; ++j) {{
+    if (scaled[j] != scaled[j]) scaled[j] = 0.0f;
+  }}
+}}"""
+        ]
+
+    def _scaling_back(self) -> list[str]:
+        p, P = self.p, self.P
+        return [
             f"""\
 static inline void {p}_scale_back(float *x) {{
   for (size_t j = 0; j < {P}_FEATURES; ++j) {{
@@ -247,33 +360,61 @@ static inline void {p}_scale_back(float *x) {{
         ]
 
     def _pass(self, part: str, layers: tuple[ExportedLayer, ...], source: str, target: str) -> str:
-        hidden = max((layer.outputs for layer in _hidden(self.network)), default=0)
+        dense = dense_of(layers)
+        width = _widest_hidden(self.network)
         lines = []
-        if len(layers) > 1:
+        if len(dense) > 1:
             lines.append("float *a = scratch;")
-        if len(layers) > 2:
-            lines.append(f"float *b = scratch + {hidden};")
-        if len(layers) == 1:
+        if len(dense) > 2:
+            lines.append(f"float *b = scratch + {width};")
+        if len(dense) == 1 and not any(isinstance(layer, ExportedTopK) for layer in layers):
             lines.append("(void)scratch;")
-        at = source
-        for index, layer in enumerate(layers):
-            to = target if index == len(layers) - 1 else "ab"[index % 2]
-            kernel, bias = (
-                self._weight(f"{layer.tied_to or layer.name}.kernel"),
-                self._weight(f"{layer.name}.bias"),
-            )
-            dense = f"{self.p}_dense_tied" if layer.tied_to else f"{self.p}_dense"
-            lines.append(f"{dense}({kernel}, {bias}, {layer.inputs}, {layer.outputs}, {at}, {to});")
-            if layer.activation != "identity":
-                slope = f", {self._weight(layer.name + '.slope')}" if layer.slope is not None else ""
-                lines.append(f"{self.p}_{layer.activation}({to}, {layer.outputs}{slope});")
-            at = to
+        at, before = source, 0  # dense layers so far
+        for layer in layers:
+            if isinstance(layer, ExportedTopK):
+                lines.append(f"{self.p}_top_k({at}, {layer.units}, {layer.k}, scratch + {2 * width});")
+                continue
+            if isinstance(layer, ExportedSoftmax):
+                lines += [f"{self.p}_softmax({at} + {begin}, {end - begin});" for begin, end in layer.groups]
+                continue
+            if isinstance(layer, ExportedNorm):
+                lines += [f"{call};" for call in self._norm(layer, at)]
+                continue
+            to = target if before == len(dense) - 1 else "ab"[before % 2]
+            lines += [f"{call};" for call in self._dense(layer, at, to)]
+            at, before = to, before + 1
         body = "\n".join(f"  {line}" for line in lines)
         return f"""\
 /* In scaled units. */
 static inline void {self.p}_{part}({self.parameter}const float *{source}, float *{target}, float *scratch) {{
 {body}
 }}"""
+
+    def _dense(self, layer: ExportedDense, source: str, target: str) -> list[str]:
+        """Return the calls that compute a dense layer."""
+        kernel = self._weight(f"{layer.tied_to or layer.name}.kernel")
+        bias = self._weight(f"{layer.name}.bias")
+        product = f"{self.p}_dense_tied" if layer.tied_to else f"{self.p}_dense"
+        call = f"{product}({kernel}, {bias}, {layer.inputs}, {layer.outputs}, {source}, {target})"
+        return [call, *self._activation(layer, layer.outputs, target)]
+
+    def _norm(self, layer: ExportedNorm, at: str) -> list[str]:
+        """Return the calls that compute a batch normalisation in place."""
+        arrays = ", ".join(self._weight(f"{layer.name}.{name}") for name in ("mean", "factor", "shift"))
+        return [f"{self.p}_norm({at}, {layer.units}, {arrays})", *self._activation(layer, layer.units, at)]
+
+    def _activation(self, layer: ExportedDense | ExportedNorm, units: int, at: str) -> list[str]:
+        if layer.activation == "identity":
+            return []
+        slope = f", {self._weight(layer.name + '.slope')}" if layer.slope is not None else ""
+        return [f"{self.p}_{layer.activation}({at}, {units}{slope})"]
+
+    def _read(self, to: str) -> str:
+        """Return the statements that bring a row into the units of the network."""
+        lines = [f"  {self.p}_scaled(x, {to});"]
+        if self.network.missing:
+            lines.append(f"  {self.p}_without_missing({to});")
+        return "\n".join(lines)
 
     def _weight(self, name: str) -> str:
         if self.weights_file is None:
@@ -288,9 +429,16 @@ static inline void {self.p}_{part}({self.parameter}const float *{source}, float 
     def _public(self) -> str:
         p, P, take, give = self.p, self.P, self.parameter, self.argument
         back = f"  {p}_scale_back(x);\n" if self.network.scaler is not None else ""
+        missing = self.network.missing is not None
+        divisor = {"mean": "count", "sum": f"(count > 0.0 ? {P}_FEATURES : 0.0)"}.get(
+            self.network.missing or "", f"{P}_FEATURES"
+        )
+        # Of a row of which nothing was observed there is no score: NaN.
+        is_known = "sum == sum || count == 0.0" if missing else "sum == sum"
+        known = f"  return {is_known} ? (float)-sum : -1.0f / none;"
         text = f"""\
 static inline void {p}_encode({take}const {P}_INPUT *x, float *code, float *scratch) {{
-  {p}_scaled(x, scratch);
+{self._read("scratch")}
   {p}_encoder({give}scratch, code, scratch + {P}_FEATURES);
 }}
 
@@ -307,15 +455,19 @@ static inline void {p}_reconstruct({take}const {P}_INPUT *x, float *reconstructe
 static inline float {p}_score({take}const {P}_INPUT *x, float *scratch) {{
   float *scaled = scratch, *restored = scaled + {P}_FEATURES;
   float *code = restored + {P}_FEATURES, *rest = code + {P}_COMPONENTS;
-  double sum = 0.0;
-  {p}_scaled(x, scaled);
+  double sum = 0.0{", count = 0.0" * missing};
+  const float none = 0.0f;
+{self._read("scaled")}
   {p}_encoder({give}scaled, code, rest);
   {p}_decoder({give}code, restored, rest);
   for (size_t j = 0; j < {P}_FEATURES; ++j) {{
     const double d = (double)restored[j] - (double)scaled[j];
+{"    if (x[j] != x[j]) continue; /* nobody observed it */" + chr(10) if missing else ""}\
+{"    count += 1.0;" + chr(10) if missing else ""}\
     sum += {"d * d" if self.network.metric == "mse" else "d < 0.0 ? -d : d"};
   }}
-  return (float)(-sum / {P}_FEATURES);
+  sum /= {divisor};
+{known} /* a row beyond all numbers is as odd as can be */
 }}"""
         if self.network.threshold is not None:
             text += f"""
@@ -326,25 +478,108 @@ static inline int {p}_is_outlier({take}const {P}_INPUT *x, float *scratch) {{
         return text
 
 
+class _SupervisedHeader(_Header):
+    """The same of an encoder with a head, which has nothing to reconstruct."""
+
+    def _title(self) -> str:
+        return "a classifier" if self._labels() else "a regressor"
+
+    def _labels(self) -> tuple[str, ...]:
+        assert self.network.outputs is not None
+        return self.network.outputs.labels
+
+    def _functions(self) -> str:
+        p, P, outputs = self.p, self.P, self.network.outputs
+        assert outputs is not None
+        lines = f"{p}_encode   x ({P}_FEATURES) -> code ({P}_COMPONENTS)\n"
+        if not outputs.labels:
+            return lines + f"{p}_predict  x -> values ({P}_OUTPUTS)\n"
+        what = "probabilities of the classes" if outputs.probabilities else "how much speaks for each class"
+        return (
+            f"{lines}{p}_predict  x -> {what} ({P}_OUTPUTS)\n"
+            f"{p}_class    x -> the number of the class, from 0\n\n"
+            f"The classes: {', '.join(outputs.labels)}.\n"
+        ).replace("*/", "* /")
+
+    def _opening(self) -> str:
+        components = f"#define {self.P}_COMPONENTS {self.network.components}"
+        outputs = f"#define {self.P}_OUTPUTS {self.network.widths[-1]}"
+        return super()._opening().replace(components, f"{components}\n{outputs}", 1)
+
+    def _scratch(self) -> int:
+        network = self.network
+        # Scaled features are over when the head begins, but stand before what it needs.
+        io = network.features + network.widths[-1]
+        return io + network.components + 2 * _widest_hidden(network) + _most_kept(network)
+
+    def _scaling_back(self) -> list[str]:
+        return []
+
+    def _passes(self) -> list[str]:
+        network, p, P = self.network, self.p, self.P
+        assert network.outputs is not None
+        functions = [
+            self._pass("encoder", network.encoder, "scaled", "code"),
+            self._pass("head", network.decoder, "code", "outputs"),
+        ]
+        if network.outputs.scaler is not None:
+            shift, scale = network.outputs.scaler
+            functions += [
+                _array(f"{p}_value_shift", "double", shift),
+                _array(f"{p}_value_scale", "double", scale),
+                f"""\
+static inline void {p}_scale_values(float *outputs) {{
+  for (size_t j = 0; j < {P}_OUTPUTS; ++j) {{
+    outputs[j] = (float)((double)outputs[j] * {p}_value_scale[j] + {p}_value_shift[j]);
+  }}
+}}""",
+            ]
+        return functions
+
+    def _public(self) -> str:
+        p, P, take, give = self.p, self.P, self.parameter, self.argument
+        assert self.network.outputs is not None
+        scaled = f"  {p}_scale_values(outputs);\n" if self.network.outputs.scaler is not None else ""
+        text = f"""\
+static inline void {p}_encode({take}const {P}_INPUT *x, float *code, float *scratch) {{
+{self._read("scratch")}
+  {p}_encoder({give}scratch, code, scratch + {P}_FEATURES);
+}}
+
+static inline void {p}_predict({take}const {P}_INPUT *x, float *outputs, float *scratch) {{
+  float *code = scratch, *rest = scratch + {P}_COMPONENTS;
+  {p}_encode({give}x, code, rest);
+  {p}_head({give}code, outputs, rest);
+{scaled}}}"""
+        if self._labels():
+            text += f"""
+
+static inline int {p}_class({take}const {P}_INPUT *x, float *scratch) {{
+  float *outputs = scratch, *rest = scratch + {P}_OUTPUTS;
+  int greatest = 0;
+  {p}_predict({give}x, outputs, rest);
+  for (int j = 1; j < {P}_OUTPUTS; ++j) greatest = outputs[j] > outputs[greatest] ? j : greatest;
+  return greatest;
+}}"""
+        return text
+
+
 _ERRORS = {"mse": "squared", "mae": "absolute"}
 
 _NEEDS_LIBM = {name for name, formula in _FORMULAS.items() if re.search(r"\b(exp|tanh|log|erf)f\(", formula)}
 
 
-def _hidden(network: ExportedNetwork) -> tuple[ExportedLayer, ...]:
-    return (*network.encoder[:-1], *network.decoder[:-1])
+def _widest_hidden(network: ExportedNetwork) -> int:
+    hidden = (*dense_of(network.encoder)[:-1], *dense_of(network.decoder)[:-1])
+    return max((layer.outputs for layer in hidden), default=0)
 
 
-def _arrays(network: ExportedNetwork) -> dict[str, Float32Array]:
-    """Return every stored array by its name, in the order of the layers."""
-    arrays: dict[str, Float32Array] = {}
-    for layer in network.layers:
-        if not layer.tied_to:
-            arrays[f"{layer.name}.kernel"] = layer.kernel
-        arrays[f"{layer.name}.bias"] = layer.bias
-        if layer.slope is not None:
-            arrays[f"{layer.name}.slope"] = layer.slope
-    return arrays
+def _has_softmax(network: ExportedNetwork) -> bool:
+    return any(isinstance(layer, ExportedSoftmax) for layer in network.layers)
+
+
+def _most_kept(network: ExportedNetwork) -> int:
+    return max((layer.k for layer in network.layers if isinstance(layer, ExportedTopK)), default=0)
 
 
 def _symbol(name: str) -> str:

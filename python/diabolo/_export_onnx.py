@@ -4,6 +4,7 @@ Nothing but operators of the standard set of version 17 (ONNX 1.12, of 2022) is 
 since then reads it. gelu is written by its formula, for the operator of that name came with version 20.
 """
 
+import itertools
 import math
 import os
 from typing import Literal, NamedTuple
@@ -11,12 +12,22 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from diabolo import _core, _protobuf
-from diabolo._export_network import ExportedLayer, ExportedNetwork
+from diabolo._export_network import (
+    ExportedDense,
+    ExportedLayer,
+    ExportedNetwork,
+    ExportedNorm,
+    ExportedSoftmax,
+    ExportedTopK,
+)
+from diabolo._fitted import Scaler
 from diabolo._types import AnyArray
 from diabolo._validation import Choice, broken, checked
 from diabolo.exceptions import InvalidParameterError
 
 PARTS = ("autoencoder", "encoder", "decoder", "scores")
+
+SUPERVISED_PARTS = ("predictions", "encoder")
 
 OPSET = 17
 _IR_VERSION = 8  # of the file, as ONNX 1.12 writes it
@@ -27,7 +38,7 @@ _MOST_WEIGHTS = (2**31 - 2**20) // 4
 
 def write_onnx(owner: str, network: ExportedNetwork, path: str | os.PathLike[str], part: object) -> None:
     """Write one part of the network; the file is replaced in one step."""
-    chosen = checked(owner, "part", Choice(PARTS), part)
+    chosen = _chosen(owner, network, part)
     if network.parameters > _MOST_WEIGHTS:
         raise InvalidParameterError(
             f"{owner}: the network must have at most {_MOST_WEIGHTS:,} weights, for ONNX files end at 2 GB. "
@@ -41,10 +52,14 @@ def write_onnx(owner: str, network: ExportedNetwork, path: str | os.PathLike[str
     else:
         values = _scaled(graph, network, graph.input("X", network.features))
     scaled = values
+    if network.missing is not None and chosen != "decoder":
+        values = _without_missing(graph, values)
     for layer in {"encoder": network.encoder, "decoder": network.decoder}.get(chosen, network.layers):
         values = _layer(graph, layer, values)
     if chosen == "encoder":
         graph.output("codes", values, network.components)
+    elif chosen == "predictions":
+        _predictions(graph, network, values)
     elif chosen == "scores":
         _score(graph, network, scaled, values)
     else:
@@ -52,18 +67,65 @@ def write_onnx(owner: str, network: ExportedNetwork, path: str | os.PathLike[str
     _core.replace_file(os.fsdecode(path), graph.file(f"diabolo {chosen}"))
 
 
+def _chosen(owner: str, network: ExportedNetwork, part: object) -> str:
+    if network.outputs is None:
+        return str(checked(owner, "part", Choice(PARTS), part))
+    if part in PARTS and part not in SUPERVISED_PARTS:
+        rule = "'predictions' or 'encoder': it has a head, and no decoder that could restore a row"
+        raise broken(owner, "part", rule, part)
+    return str(checked(owner, "part", Choice(SUPERVISED_PARTS), part))
+
+
 # ---- From layers to operators ----
 
 
 def _layer(graph: "Graph", layer: ExportedLayer, x: str) -> str:
+    if isinstance(layer, ExportedTopK):
+        return _top_k(graph, layer, x)
+    if isinstance(layer, ExportedSoftmax):
+        return _softmax(graph, layer, x)
+    if isinstance(layer, ExportedNorm):
+        return _norm(graph, layer, x)
     # A tied kernel is the encoder's own tensor, transposed by the product.
     kernel = graph.tensor(
         f"{layer.tied_to or layer.name}.kernel", layer.kernel.T if layer.tied_to else layer.kernel
     )
     bias = graph.tensor(f"{layer.name}.bias", layer.bias)
     z = graph.node("Gemm", x, kernel, bias, transB=int(bool(layer.tied_to)))
+    return _activated(graph, layer, z)
+
+
+def _norm(graph: "Graph", layer: ExportedNorm, x: str) -> str:
+    z = graph.node("Sub", x, graph.tensor(f"{layer.name}.mean", layer.mean))
+    z = graph.node("Mul", z, graph.tensor(f"{layer.name}.factor", layer.factor))
+    return _activated(graph, layer, graph.node("Add", z, graph.tensor(f"{layer.name}.shift", layer.shift)))
+
+
+def _activated(graph: "Graph", layer: ExportedDense | ExportedNorm, z: str) -> str:
     slope = "" if layer.slope is None else graph.tensor(f"{layer.name}.slope", layer.slope)
     return _activation(graph, layer.activation, z, slope)
+
+
+def _top_k(graph: "Graph", layer: ExportedTopK, x: str) -> str:
+    """Put the k greatest of each row, of which the operator takes the first of equals, among zeros."""
+    zeros = graph.node("ConstantOfShape", graph.node("Shape", x))
+    kept, places = graph.nodes("TopK", x, graph.whole("top_k.k", [layer.k]), results=2, axis=1)
+    return graph.node("ScatterElements", zeros, places, kept, axis=1)
+
+
+def _softmax(graph: "Graph", layer: ExportedSoftmax, x: str) -> str:
+    """Cut the columns at the borders of the groups, and put them together again."""
+    if layer.groups == ((0, layer.units),):
+        return graph.node("Softmax", x, axis=1)
+    borders = sorted({0, layer.units, *(border for group in layer.groups for border in group)})
+    ranges = list(itertools.pairwise(borders))
+    widths = graph.whole("softmax.widths", [end - begin for begin, end in ranges])
+    pieces = graph.nodes("Split", x, widths, results=len(ranges), axis=1)
+    parts = (
+        graph.node("Softmax", piece, axis=1) if columns in layer.groups else piece
+        for columns, piece in zip(ranges, pieces, strict=True)
+    )
+    return graph.node("Concat", *parts, axis=1)
 
 
 def _activation(graph: "Graph", name: str, z: str, slope: str) -> str:
@@ -99,14 +161,32 @@ def _scaled(graph: "Graph", network: ExportedNetwork, x: str) -> str:
     return graph.node("Mul", x, graph.tensor("scaler.inverse_scale", (1.0 / scale).astype(np.float32)))
 
 
+def _without_missing(graph: "Graph", x: str) -> str:
+    """What nobody observed becomes 0."""
+    return graph.node("Where", graph.node("IsNaN", x), graph.constant("missing.value", 0.0), x)
+
+
 def _scaled_back(graph: "Graph", network: ExportedNetwork, y: str) -> str:
-    if network.scaler is None:
-        return y
-    shift, scale = network.scaler
+    return y if network.scaler is None else _unscaled(graph, "scaler", network.scaler, y)
+
+
+def _unscaled(graph: "Graph", name: str, scaler: Scaler, y: str) -> str:
+    shift, scale = scaler
     high = shift.astype(np.float32)
-    y = graph.node("Mul", y, graph.tensor("scaler.scale", scale.astype(np.float32)))
-    y = graph.node("Add", y, graph.tensor("scaler.shift_rest", (shift - high).astype(np.float32)))
-    return graph.node("Add", y, graph.tensor("scaler.shift", high))
+    y = graph.node("Mul", y, graph.tensor(f"{name}.scale", scale.astype(np.float32)))
+    y = graph.node("Add", y, graph.tensor(f"{name}.shift_rest", (shift - high).astype(np.float32)))
+    return graph.node("Add", y, graph.tensor(f"{name}.shift", high))
+
+
+def _predictions(graph: "Graph", network: ExportedNetwork, y: str) -> None:
+    assert network.outputs is not None
+    width = network.widths[-1]
+    if not network.outputs.labels:
+        scaler = network.outputs.scaler
+        graph.output("values", y if scaler is None else _unscaled(graph, "values", scaler, y), width)
+        return
+    graph.output("probabilities" if network.outputs.probabilities else "decisions", y, width)
+    graph.output("class", graph.node("ArgMax", y, axis=1, keepdims=0), kind="int64")
 
 
 def _score(graph: "Graph", network: ExportedNetwork, x: str, y: str) -> None:
@@ -115,7 +195,25 @@ def _score(graph: "Graph", network: ExportedNetwork, x: str, y: str) -> None:
         errors = graph.node("Mul", difference, difference)
     else:
         errors = graph.node("Abs", difference)
-    score = graph.node("Neg", graph.node("ReduceMean", errors, axes=[1], keepdims=0))
+    if network.missing is not None:  # a row of which nothing was observed scores 0 / 0
+        missing = graph.node("IsNaN", x)
+        errors = graph.node("Where", missing, graph.constant("missing.value", 0.0), errors)
+        observed = graph.node("Cast", graph.node("Not", missing), to=_ELEMENT_TYPES["float"])
+        axes = graph.whole("missing.axes", [1])
+        sums, counts = (graph.node("ReduceSum", part, axes, keepdims=0) for part in (errors, observed))
+        if network.missing == "sum":
+            none = graph.node("Equal", counts, graph.constant("missing.value", 0.0))
+            features = graph.constant("missing.features", network.features)
+            counts = graph.node("Where", none, counts, features)
+        score = graph.node("Neg", graph.node("Div", sums, counts))
+    else:
+        score = graph.node("Neg", graph.node("ReduceMean", errors, axes=[1], keepdims=0))
+    # A row beyond all numbers is as odd as can be.
+    beyond = graph.node("IsNaN", score)
+    if network.missing is not None:  # but of one of which nothing was observed there is no score
+        some = graph.node("Greater", counts, graph.constant("missing.value", 0.0))
+        beyond = graph.node("And", beyond, some)
+    score = graph.node("Where", beyond, graph.constant("score.least", -math.inf), score)
     graph.output("scores", score)
     if network.threshold is not None:
         threshold = graph.constant("threshold", network.threshold)
@@ -131,7 +229,7 @@ class _Attribute(NamedTuple):
 
 
 _FLOAT_ATTRIBUTE, _INT_ATTRIBUTE, _INTS_ATTRIBUTE = _Attribute(2, 1), _Attribute(3, 2), _Attribute(8, 7)
-_ELEMENT_TYPES = {"float": 1, "bool": 9}
+_ELEMENT_TYPES = {"float": 1, "int64": 7, "bool": 9}
 
 
 class Graph:
@@ -149,22 +247,25 @@ class Graph:
         return name
 
     def output(
-        self, name: str, value: str, width: int | None = None, kind: Literal["float", "bool"] = "float"
+        self,
+        name: str,
+        value: str,
+        width: int | None = None,
+        kind: Literal["float", "int64", "bool"] = "float",
     ) -> None:
         """Declare a value as an output of that name, (rows, width) or, without a width, (rows,)."""
-        self._append("Identity", (value,), name)
+        self._append("Identity", (value,), (name,))
         self._outputs.append(_protobuf.message(12, _described(name, kind, width)))
 
     def tensor(self, name: str, values: AnyArray) -> str:
         """Store numbers, in float32; once, however often they are asked for."""
         if name not in self._tensors:
-            self._tensors[name] = _protobuf.message(
-                5,
-                *(_protobuf.integer(1, size) for size in values.shape),
-                _protobuf.integer(2, _ELEMENT_TYPES["float"]),
-                _protobuf.text(8, name),
-                _protobuf.message(9, values.astype("<f4").tobytes()),
-            )
+            self._tensors[name] = _stored(name, "float", values.astype("<f4"))
+        return name
+
+    def whole(self, name: str, values: list[int]) -> str:
+        """Store whole numbers, as operators take sizes."""
+        self._tensors[name] = _stored(name, "int64", np.asarray(values, "<i8"))
         return name
 
     def constant(self, name: str, value: float) -> str:
@@ -173,9 +274,17 @@ class Graph:
 
     def node(self, operator: str, *inputs: str, **attributes: float | int | list[int]) -> str:
         """Apply an operator; return the name of what comes out."""
-        result = f"{operator.lower()}.{len(self._nodes)}"
-        self._append(operator, inputs, result, **attributes)
+        (result,) = self.nodes(operator, *inputs, results=1, **attributes)
         return result
+
+    def nodes(
+        self, operator: str, *inputs: str, results: int, **attributes: float | int | list[int]
+    ) -> tuple[str, ...]:
+        """Apply an operator from which several values come; return their names."""
+        stem = f"{operator.lower()}.{len(self._nodes)}"
+        names = (stem, *(f"{stem}.{index}" for index in range(1, results)))
+        self._append(operator, inputs, names, **attributes)
+        return names
 
     def file(self, name: str) -> bytes:
         """Return the contents of the model's file."""
@@ -198,12 +307,16 @@ class Graph:
         )
 
     def _append(
-        self, operator: str, inputs: tuple[str, ...], output: str, **attributes: float | int | list[int]
+        self,
+        operator: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        **attributes: float | int | list[int],
     ) -> None:
         node = _protobuf.message(
             1,
             *(_protobuf.text(1, name) for name in inputs),
-            _protobuf.text(2, output),
+            *(_protobuf.text(2, name) for name in outputs),
             _protobuf.text(3, f"{operator}_{len(self._nodes)}"),
             _protobuf.text(4, operator),
             *(_protobuf.message(5, _attribute(name, value)) for name, value in attributes.items()),
@@ -222,6 +335,17 @@ def _attribute(name: str, value: float | int | list[int]) -> bytes:
         held = _FLOAT_ATTRIBUTE
         encoded = _protobuf.real(held.field, value)
     return _protobuf.text(1, name) + encoded + _protobuf.integer(20, held.kind)
+
+
+def _stored(name: str, kind: str, values: AnyArray) -> bytes:
+    """Return a tensor with its numbers, which are little-endian."""
+    return _protobuf.message(
+        5,
+        *(_protobuf.integer(1, size) for size in values.shape),
+        _protobuf.integer(2, _ELEMENT_TYPES[kind]),
+        _protobuf.text(8, name),
+        _protobuf.message(9, values.tobytes()),
+    )
 
 
 def _described(name: str, kind: str, width: int | None) -> bytes:

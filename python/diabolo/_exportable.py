@@ -116,30 +116,112 @@ class ExportableDetector(Estimator):
 
         write_c(type(self).__name__, self._exported(), path, name)
 
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the detector as a graph of ONNX, "X" to "scores" and "is_outlier": as `AutoEncoder.to_onnx`.
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        part: Literal["autoencoder", "encoder", "decoder", "scores"] = "scores",
+    ) -> None:
+        """Write the detector as a graph of ONNX, or a part of its autoencoder: as `AutoEncoder.to_onnx`.
 
         Parameters
         ----------
         path : str or path-like
             The usual suffix is ".onnx".
+        part : {"autoencoder", "encoder", "decoder", "scores"}, default "scores"
+            What the graph computes: "scores" and, by the detector's threshold, "is_outlier" from "X", or what
+            the parts of an autoencoder do.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
+        InvalidParameterError
+            `part` is none of the four, or the weights take more than the 2 GB that a file of ONNX can hold.
         OSError
             What the operating system says; an old file is as it was.
         """
         from diabolo._export_onnx import write_onnx
 
-        write_onnx(type(self).__name__, self._exported(), path, "scores")
+        network = self._exported()
+        # The other parts have no score that the threshold could be compared with.
+        write_onnx(
+            type(self).__name__, network if part == "scores" else network._replace(threshold=None), path, part
+        )
 
     def _exported(self) -> Any:
         from diabolo._export_network import exported_network
 
         fitted: Any = self._require_fitted()
         return exported_network(type(self).__name__, fitted, fitted.offset, fitted.metric)
+
+
+class ExportableSupervised(Estimator):
+    """The same for classifiers and regressors, which restore no rows: codes and predictions."""
+
+    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Write the estimator as one C99 header that encodes a row and predicts: as `AutoEncoder.to_c`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The header; its name must end in ".h".
+        name : str, optional
+            What the names of functions and, in capitals, macros begin with. By default the file's name.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            The path does not end in ".h", or `name` is no identifier.
+        OSError
+            What the operating system says; an old file is as it was.
+        """
+        from diabolo._export_c import write_c
+
+        write_c(type(self).__name__, self._exported(), path, name)
+
+    def to_onnx(
+        self, path: str | os.PathLike[str], *, part: Literal["predictions", "encoder"] = "predictions"
+    ) -> None:
+        """Write the estimator, or its encoder, as a graph of ONNX: as `AutoEncoder.to_onnx`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The usual suffix is ".onnx".
+        part : {"predictions", "encoder"}, default "predictions"
+            What the graph computes from "X": of a classifier "probabilities" (with another loss than
+            "categorical_crossentropy" "decisions") and "class", the number of the class in `classes_`; of a
+            regressor "values"; or, of the encoder, "codes". (The names in quotes are those of inputs and
+            outputs.) There is no decoder, and there are no scores.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            `part` is none of the two, or the weights take more than the 2 GB that a file of ONNX can hold.
+        OSError
+            What the operating system says; an old file is as it was.
+        """
+        from diabolo._export_onnx import write_onnx
+
+        write_onnx(type(self).__name__, self._exported(), path, part)
+
+    def _exported(self) -> Any:
+        from diabolo._export_network import ExportedOutputs, ExportedSoftmax, exported_network
+
+        fitted: Any = self._require_fitted()
+        network = exported_network(type(self).__name__, fitted, None)
+        labels = getattr(fitted.meaning, "labels", ())
+        outputs = ExportedOutputs(
+            labels=tuple(str(label) for label in labels),
+            scaler=None if len(labels) else (fitted.meaning.shift, fitted.meaning.scale),
+            probabilities=isinstance(network.decoder[-1], ExportedSoftmax),
+        )
+        return network._replace(outputs=outputs)
 
 
 def _check_scores(owner: str, fitted: Fitted, what: str) -> None:

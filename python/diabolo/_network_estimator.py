@@ -410,6 +410,14 @@ class NetworkEstimator(
         weights = checked_weights_of_rows(type(self).__name__, sample_weight, len(scores))
         return float(np.average(scores.astype(np.float64), weights=weights))
 
+    # ---- scikit-learn's questions ----
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.input_tags.sparse &= self.scale is None and self.missing == "error"
+        return tags
+
     # ---- Shared steps ----
 
     def _threads(self) -> int:

@@ -12,6 +12,7 @@ from diabolo._architecture import Architecture, chain
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
 from diabolo._denoising import DenoisingAutoEncoder
+from diabolo._exportable import ExportableSupervised
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
@@ -116,7 +117,7 @@ SHARED_RULES: dict[str, Rule] = {
 
 # Meanings of the hyper-parameters stand in AutoEncoderClassifier's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class SupervisedEstimator(WeightsAndFiles, FrameOutput, HtmlRepr):
+class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, HtmlRepr):
     """Base of the estimators that learn from labelled rows what an autoencoder's codes are to tell."""
 
     _second_part: ClassVar[str] = "head"

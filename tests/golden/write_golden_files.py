@@ -1,8 +1,9 @@
-"""Writes this version's golden files: a model, a checkpoint, and what they compute. Run once a version.
+"""Writes this version's golden files: a model, a checkpoint, one of each kind, and what they compute.
 
     python tests/golden/write_golden_files.py VERSION
 
-Files of earlier versions are never written again: that they load is what tests/test_golden_files.py is for.
+Run it before a release, and when there is a new kind. What is there already is never written again: that it
+loads is what tests/test_golden_files.py is for.
 """
 
 import os
@@ -16,14 +17,35 @@ from diabolo import AdamW, AutoEncoder, CosineDecay
 FOLDER = Path(__file__).parent
 
 
-def main(version: str) -> None:
-    """Write three files, none of which may be there already."""
-    os.chdir(FOLDER)  # so that no path of this machine comes into a file
+def write_kinds(version: str) -> None:
+    """Write a file for each kind, and what it computes."""
+    sys.path.insert(0, str(FOLDER.parent))
+    from every_kind import KINDS, METHODS, file_name, trained
+
+    X = np.random.default_rng(0).random((60, 5)).astype(np.float32)
+    folder = Path(f"{version}-kinds")
+    folder.mkdir(exist_ok=True)
+    for kind in KINDS:
+        path = folder / f"{file_name(kind)}.safetensors"
+        if path.exists():
+            continue
+        estimator = trained(kind, X)
+        estimator.save(path)
+        results = {
+            name: getattr(estimator, method)(X)
+            for name, method in METHODS.items()
+            if hasattr(estimator, method)
+        }
+        np.savez(path.with_suffix(".npz"), X=X, **results)
+
+
+def write_model_and_checkpoint(version: str) -> None:
+    """Write a model few of whose parameters are defaults, its run's checkpoint, and what it computes."""
     paths = [
         Path(f"{version}-{name}") for name in ("model.safetensors", "checkpoint.safetensors", "results.npz")
     ]
     if any(path.exists() for path in paths):
-        sys.exit(f"there are golden files of {version} already")
+        return
     model_path, checkpoint_path, results_path = paths
     X = np.random.default_rng(0).random((20, 5)).astype(np.float32)
     settings = {
@@ -52,6 +74,13 @@ def main(version: str) -> None:
         reconstructions=model.reconstruct(X),
         losses=model.reconstruction_error(X, metric="loss"),
     )
+
+
+def main(version: str) -> None:
+    """Write what is missing."""
+    os.chdir(FOLDER)  # so that no path of this machine comes into a file
+    write_model_and_checkpoint(version)
+    write_kinds(version)
 
 
 if __name__ == "__main__":
