@@ -10,7 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from core_helpers import native_program
-from diabolo import AutoEncoder, DenoisingAutoEncoder, SparseAutoEncoder, VariationalAutoEncoder, _core
+from diabolo import (
+    AutoEncoder,
+    ContractiveAutoEncoder,
+    DenoisingAutoEncoder,
+    SparseAutoEncoder,
+    VariationalAutoEncoder,
+    _core,
+)
 from exported_models import VARIANTS, fitted, rows
 from test_persistence import CHANGES, rewritten
 
@@ -39,6 +46,8 @@ def test_same_bits(variant: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
+        ContractiveAutoEncoder(),
+        ContractiveAutoEncoder(hidden_layer_sizes=(5,)),
         DenoisingAutoEncoder(noise_scale=0.1),
         SparseAutoEncoder(sparsity="l1"),
         SparseAutoEncoder(sparsity="kl"),

@@ -25,6 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from diabolo import (
     AutoEncoder,
+    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
@@ -38,6 +39,7 @@ from estimator_helpers import estimator
 # Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests.
 ESTIMATORS = [
     AutoEncoder(2, epochs=2, random_state=0),
+    ContractiveAutoEncoder(2, epochs=2, random_state=0),
     DenoisingAutoEncoder(2, epochs=2, random_state=0),
     SparseAutoEncoder(2, epochs=2, random_state=0),
     VariationalAutoEncoder(2, epochs=2, random_state=0),

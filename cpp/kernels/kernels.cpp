@@ -7,6 +7,7 @@
 #include "kernels/epilogue.h"
 #include "kernels/evaluate.h"
 #include "kernels/gemm.h"
+#include "kernels/jacobian.h"
 #include "kernels/pack.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
@@ -64,6 +65,37 @@ void clear_padding(Index unit_rows, Index width, Index used, float* values) {
   }
 }
 
+/// sum (16) = column sums of `terms` for 16 columns, block of rows by block of rows.
+void add_columns(MatrixView<const float> terms, Index column, bool begun, float* sum) {
+  for (Index block = 0; block < terms.rows; block += kRowBlock) {
+    const Index end = block + kRowBlock < terms.rows ? block + kRowBlock : terms.rows;
+    Vec total[kGroup / kLanes] = {};
+    for (Index r = block; r < end; ++r) {
+#pragma GCC unroll 4
+      for (Index j = 0; j < kGroup / kLanes; ++j) total[j] += load(terms.row(r) + column + j * kLanes);
+    }
+#pragma GCC unroll 4
+    for (Index j = 0; j < kGroup / kLanes; ++j) {
+      store(sum + j * kLanes, begun ? load(sum + j * kLanes) + total[j] : total[j]);
+    }
+    begun = true;
+  }
+}
+
+/// sum (unit_rows, width) += the weights, each column times its column's sum of the factors.
+void add_factored_weights(const DenseWeightGradient& g, const float* weights, Index unit_rows, float* sum) {
+  alignas(64) float factors[kWidestPanel];
+  for (Index j = 0; j < g.width; j += kGroup) {
+    add_columns(g.unit_factors, g.panel * g.width + j, false, factors + j);
+  }
+  for (Index i = 0; i < unit_rows; ++i) {
+    for (Index j = 0; j < g.width; j += kLanes) {
+      float* at = sum + i * g.width + j;
+      store(at, fma(load(weights + i * g.width + j), load(factors + j), load(at)));
+    }
+  }
+}
+
 bool dense_weight_gradient(const DenseWeightGradient& g) {
   alignas(64) float sum[kUnitBuffer];
   const Index unit_rows = g.inputs - g.unit_row < kUnitRows ? g.inputs - g.unit_row : kUnitRows;
@@ -73,6 +105,7 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
 
   if (g.add_stored) copy(g.gradient + offset, count, sum);
   add_products(g, unit_rows, g.add_stored, sum);
+  if (g.unit_factors.data != nullptr) add_factored_weights(g, g.weights + offset, unit_rows, sum);
   if (used < g.width) clear_padding(unit_rows, g.width, used, sum);
   if (!g.last) {
     copy(sum, count, g.gradient + offset);
@@ -110,23 +143,6 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
                    g.panel * g.width, g.outputs, g.transposed, g.transposed_width);
   }
   return finite;
-}
-
-/// sum (16) = column sums of `terms` for 16 columns, block of rows by block of rows.
-void add_columns(MatrixView<const float> terms, Index column, bool begun, float* sum) {
-  for (Index block = 0; block < terms.rows; block += kRowBlock) {
-    const Index end = block + kRowBlock < terms.rows ? block + kRowBlock : terms.rows;
-    Vec total[kGroup / kLanes] = {};
-    for (Index r = block; r < end; ++r) {
-#pragma GCC unroll 4
-      for (Index j = 0; j < kGroup / kLanes; ++j) total[j] += load(terms.row(r) + column + j * kLanes);
-    }
-#pragma GCC unroll 4
-    for (Index j = 0; j < kGroup / kLanes; ++j) {
-      store(sum + j * kLanes, begun ? load(sum + j * kLanes) + total[j] : total[j]);
-    }
-    begun = true;
-  }
 }
 
 bool vector_gradient(const VectorGradient& g) {
@@ -206,6 +222,14 @@ const KernelTable table = {
     .activity_gradient = activity_gradient,
     .top_k = top_k,
     .top_k_gradient = top_k_gradient,
+    .squared_column_norms = squared_column_norms,
+    .jacobian_norm = jacobian_norm,
+    .tangent_forward = tangent_forward,
+    .tangent_backward = tangent_backward,
+    .squared_sums = squared_sums,
+    .scale_rows = scale_rows,
+    .add_rows = add_rows,
+    .random_signs = random_signs,
     .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,

@@ -159,10 +159,13 @@ enum class GradientUse : std::uint8_t {
   update,  // apply the rule to weights, moments and the packed copy on the spot
 };
 
-/// One unit of the weights phase: rows [row, row + 48) by one panel of a weight and its moments.
+/// One unit of the weights phase: rows [row, row + 48) by one panel of a weight and its moments. The gradient
+/// is the sum of the terms and, where there are `unit_factors`, of the weights themselves, column j times the
+/// sum of unit_factors' column j over the rows.
 struct DenseWeightGradient {
   const GradientTerm* terms = nullptr;
   int term_count = 0;
+  MatrixView<const float> unit_factors;  // (rows, outputs); data null: none
   Index inputs = 0;
   Index outputs = 0;
   Index width = 0;     // of the panels
@@ -286,6 +289,44 @@ struct TopKGradient {
   ActivationGradient below;
 };
 
+/// The squared Frobenius norm of the Jacobian of y = f(x W + b), one layer, row by row:
+///   sum over units of f'(z)^2 n,  n the squared norm of the unit's weights  (Rifai et al. 2011)
+/// and its gradients, each times `scale`, unless `direct` is null:
+///   direct        2 f'(z) f''(z) n       in z; for prelu, whose f'' is 0, 2 f'(z) n where z <= 0, in the
+///   slope unit_factors  2 f'(z)^2              times the weights: in the weights
+struct JacobianNorm {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;  // (rows, units): output or pre-activation, as the activation declares
+  const float* slope = nullptr;  // (units), prelu only
+  const float* squared_norms = nullptr;  // (units), padded
+  float scale = 1.0f;
+  MatrixView<float> norms;  // (rows, 1): without the scale
+  MatrixView<float> direct;
+  MatrixView<float> unit_factors;
+};
+
+/// A direction of the input on its way through a layer:  tangent = f'(z) product,  where the product is that
+/// of the tangent below with the weights.
+struct TangentForward {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;  // (rows, units)
+  const float* slope = nullptr;  // (units), prelu only
+  MatrixView<const float> product;
+  MatrixView<float> tangent;
+};
+
+/// The way back: a gradient in the tangent becomes one in the product, in place, and what the layer's own
+/// pre-activation has of it takes the product's place:
+///   product  gradient product f''(z);  for prelu gradient product where z <= 0, in the slope
+///   gradient gradient f'(z)
+struct TangentBackward {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;  // (rows, units)
+  const float* slope = nullptr;  // (units), prelu only
+  MatrixView<float> gradient;
+  MatrixView<float> product;
+};
+
 /// Elementary functions, reachable one by one for the accuracy tests.
 enum class Function : std::uint8_t {
   exp,
@@ -327,6 +368,14 @@ struct KernelTable {
   void (*activity_gradient)(const ActivityGradient&);
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);
+  void (*squared_column_norms)(const Panels& w, Range columns, float* norms);  // columns in groups of 16
+  void (*jacobian_norm)(const JacobianNorm&);
+  void (*tangent_forward)(const TangentForward&);
+  void (*tangent_backward)(const TangentBackward&);
+  void (*squared_sums)(MatrixView<const float> y, MatrixView<float> sums);
+  void (*scale_rows)(MatrixView<const float> x, float factor, MatrixView<float> out);
+  void (*add_rows)(MatrixView<const float> x, MatrixView<float> to);
+  void (*random_signs)(const NoiseSource&, MatrixView<float> out);
   void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);

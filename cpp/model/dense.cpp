@@ -30,12 +30,13 @@ void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const 
 }  // namespace
 
 Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
-             bool trainable_below)
+             bool trainable_below, bool differentiated)
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
       tied_(!spec.tied_to.empty()),
-      learns_variance_(spec.variance == OutputVariance::learned) {
+      learns_variance_(spec.variance == OutputVariance::learned),
+      differentiated_(differentiated) {
   require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
   require(plan.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
   if (tied_) {
@@ -61,10 +62,11 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   LayerBooking booking;
   const bool training = purpose == Purpose::training;
   if (!training || !last) booking.output = plan.book(rows, outputs_);
-  if (!training) return booking;
-  if (!last && kernels::derivative_reads_preactivation(activation_)) {
+  const bool takes_derivative = training || (differentiated_ && purpose == Purpose::evaluation);
+  if (takes_derivative && !last && kernels::derivative_reads_preactivation(activation_)) {
     booking.preactivation = plan.book(rows, outputs_);
   }
+  if (!training) return booking;
   booking.delta = plan.book(rows, outputs_);
   if (slope_ >= 0) booking.slope_terms = plan.book(rows, outputs_);
   if (learns_variance_) booking.variance_terms = plan.book(rows, outputs_);

@@ -23,9 +23,11 @@ struct DenseSpec {
 
 class Dense final : public Layer {
  public:
-  /// Declares its parameters in `plan`. `trainable_below` says whether a layer below
-  /// this one wants the gradient at its input.
-  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool trainable_below);
+  /// Declares its parameters in `plan`. `trainable_below` says whether a layer below this one wants the
+  /// gradient at its input, `differentiated` whether one above wants this one's derivative, also where nobody
+  /// trains.
+  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool trainable_below,
+        bool differentiated);
 
   [[nodiscard]] Index inputs() const override { return inputs_; }
   [[nodiscard]] Index outputs() const override { return outputs_; }
@@ -52,6 +54,7 @@ class Dense final : public Layer {
   int slope_ = -1;
   int log_variance_ = -1;
   const bool learns_variance_;
+  const bool differentiated_;
 };
 
 }  // namespace diabolo

@@ -42,6 +42,10 @@ void GradientList::add_product(int number, MatrixView<const float> a, MatrixView
   target.terms[static_cast<std::size_t>(target.term_count++)] = {a, b};
 }
 
+void GradientList::add_factored_weights(int number, MatrixView<const float> factors) {
+  target_for(number).unit_factors = factors;
+}
+
 void GradientList::add_column_sum(int number, MatrixView<const float> terms) {
   Target& target = target_for(number);
   target.terms[0].b = terms;
@@ -116,6 +120,8 @@ bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const 
   kernels::DenseWeightGradient g;
   g.terms = terms.data();
   g.term_count = target.term_count;
+  g.unit_factors = target.unit_factors;
+  g.unit_factors.rows = pass.rows;
   g.inputs = p.rows;
   g.outputs = p.cols;
   g.width = p.width;

@@ -33,6 +33,9 @@ class GradientList {
   /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs).
   void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
 
+  /// Kernel `number` gets its own weights, each column times the column sum of `factors` (rows, outputs).
+  void add_factored_weights(int number, MatrixView<const float> factors);
+
   /// Vector `number` is the column sum of `terms` (rows, units).
   void add_column_sum(int number, MatrixView<const float> terms);
 
@@ -52,13 +55,14 @@ class GradientList {
   [[nodiscard]] double gradient_norm() const;
 
  private:
-  static constexpr int kMostTerms = 2;  // two for tied weights
+  static constexpr int kMostTerms = 3;  // one more for tied weights, and one for a penalty on the Jacobian
 
   struct Target {
     int parameter = 0;
     std::array<kernels::GradientTerm, kMostTerms> terms;
     int term_count = 0;
-    Index first_sum = 0;  // in penalty_sums_ and square_sums_
+    MatrixView<const float> unit_factors;  // data null: none
+    Index first_sum = 0;                   // in penalty_sums_ and square_sums_
   };
   /// A unit of a kernel (first row, panel), or a range of a vector's columns.
   struct Unit {

@@ -20,6 +20,9 @@ kernels::ActivationGradient Layer::activation_gradient(const Parameters& /*param
   return g;
 }
 
+void Layer::amend_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,
+                           Index /*layer*/) const {}
+
 void Layer::list_gradients(const LayerBuffers& /*buffers*/, GradientList& /*list*/) const {}
 
 void Layer::batch_statistics(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*units*/,

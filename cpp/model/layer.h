@@ -17,16 +17,18 @@ namespace diabolo {
 
 /// What a layer needs in a workspace. Buffers that are not needed stay unbooked.
 struct LayerBooking {
-  WorkspacePlan::Buffer output;           // (rows, outputs)
-  WorkspacePlan::Buffer preactivation;    // (rows, outputs)
-  WorkspacePlan::Buffer delta;            // (rows, outputs): dL/d pre-activation
-  WorkspacePlan::Buffer slope_terms;      // (rows, outputs)
-  WorkspacePlan::Buffer variance_terms;   // (rows, outputs): dL/d log-variance
-  WorkspacePlan::Buffer element_weights;  // (rows, outputs): factors of the elements' losses
-  WorkspacePlan::Buffer noise;            // (rows, outputs): what was added
-  WorkspacePlan::Buffer row_penalty;      // (rows, 1): without its weight
-  WorkspacePlan::Buffer unit_statistics;  // (a few, outputs): of the whole batch, or kept from step to step
-  bool passes_input_on = false;           // its output is its input: nothing is booked for it
+  WorkspacePlan::Buffer output;            // (rows, outputs)
+  WorkspacePlan::Buffer preactivation;     // (rows, outputs)
+  WorkspacePlan::Buffer delta;             // (rows, outputs): dL/d pre-activation
+  WorkspacePlan::Buffer slope_terms;       // (rows, outputs)
+  WorkspacePlan::Buffer variance_terms;    // (rows, outputs): dL/d log-variance
+  WorkspacePlan::Buffer element_weights;   // (rows, outputs): factors of the elements' losses
+  WorkspacePlan::Buffer noise;             // (rows, outputs): what was added
+  WorkspacePlan::Buffer row_penalty;       // (rows, 1): without its weight
+  WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch, or kept from step to step
+  std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
+  bool passes_input_on = false;            // its output is its input: nothing is booked for it
+  bool sees_below = false;                 // it wants the buffers of the layers below
 };
 
 /// The same in a workspace, with the layer's input: the output of the layer below, or the batch.
@@ -41,6 +43,8 @@ struct LayerBuffers {
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  std::vector<MatrixView<float>> own;
+  std::vector<LayerBuffers> below;  // of the layers below, from the input on, where the layer wants them
 };
 
 /// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
@@ -102,14 +106,21 @@ class Layer {
   virtual void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                               const kernels::ActivationGradient& below) const = 0;
 
+  /// Whether gradients of its penalty reach layers below past those between. Then amend_gradient adds them to
+  /// the gradient at the pre-activation of each layer below, as soon as that is there.
+  [[nodiscard]] virtual bool amends_below() const { return false; }
+  virtual void amend_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows, Index layer) const;
+
   /// Which products and column sums make up the gradients of its parameters, if it has any.
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;
 
   // ---- Penalties and statistics, of the layers that have any ----
 
-  /// Whether forward needs something of all rows of the batch. Then the rows phase is split before it, a slab
-  /// is the whole batch, and batch_statistics comes first, for the units of each worker.
+  /// Whether forward needs something of all rows of the batch (then a slab is the whole batch) or, with
+  /// statistics alone, of the weights. For either the rows phase is split before it, and batch_statistics
+  /// comes first, for the units of each worker.
   [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
+  [[nodiscard]] virtual bool has_statistics() const { return needs_whole_batch(); }
   virtual void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units, Index rows) const;
 
   /// Whether it adds to the loss: of a slab of a training step, with the weight of that step; of one row of

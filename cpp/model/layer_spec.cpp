@@ -1,6 +1,10 @@
 // See layer_spec.h.
 #include "model/layer_spec.h"
 
+#include <vector>
+
+#include "base/check.h"
+
 namespace diabolo {
 namespace {
 
@@ -11,7 +15,7 @@ struct Maker {
   const LayerPlace& place;
 
   std::unique_ptr<Layer> operator()(const DenseSpec& spec) const {
-    return std::make_unique<Dense>(table, plan, spec, place.trainable_below);
+    return std::make_unique<Dense>(table, plan, spec, place.trainable_below, place.differentiated);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
     return std::make_unique<Corruption>(spec, place.number);
@@ -23,6 +27,17 @@ struct Maker {
     return std::make_unique<ActivityPenalty>(spec);
   }
   std::unique_ptr<Layer> operator()(const TopKSpec& spec) const { return std::make_unique<TopK>(spec); }
+  std::unique_ptr<Layer> operator()(const JacobianPenaltySpec& spec) const {
+    std::vector<DifferentiatedLayer> encoder;
+    for (const LayerSpec& below : place.below) {
+      const auto* const dense = std::get_if<DenseSpec>(&below);
+      require(dense != nullptr && dense->tied_to.empty(),
+              "only dense layers, with kernels of their own, may lie below a penalty on their Jacobian.");
+      encoder.push_back({dense->activation, plan.find(dense->name + ".kernel"),
+                         plan.find(dense->name + ".slope"), dense->inputs, dense->outputs});
+    }
+    return std::make_unique<JacobianPenalty>(spec, encoder, place.number);
+  }
 };
 
 }  // namespace

@@ -2,22 +2,27 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <variant>
 
 #include "model/activity_penalty.h"
 #include "model/corruption.h"
 #include "model/dense.h"
 #include "model/gaussian_code.h"
+#include "model/jacobian_penalty.h"
 #include "model/top_k.h"
 
 namespace diabolo {
 
-using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec>;
+using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec,
+                               JacobianPenaltySpec>;
 
 /// Where a layer stands in its network.
 struct LayerPlace {
   int number = 0;                // from the input on
   bool trainable_below = false;  // a layer below has parameters
+  bool differentiated = false;   // a layer above wants its derivative, also where nobody trains
+  std::span<const LayerSpec> below;
 };
 
 /// Declares the layer's parameters in `plan`. Throws std::invalid_argument for a specification that makes no

@@ -89,6 +89,7 @@ LayerSpec layer_from(const JsonValue& layer) {
     return ActivityPenaltySpec{units, real(layer, "l1"), real(layer, "kl"), real(layer, "target"),
                                real(layer, "decay")};
   }
+  if (kind == "jacobian_penalty") return JacobianPenaltySpec{units, real(layer, "weight")};
   if (kind == "top_k") return TopKSpec{units, whole(member(layer, "k"), "k")};
   throw ModelFileError("it has a layer of an unknown kind, '" + kind + "'");
 }

@@ -50,9 +50,12 @@ class Network {
   [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const;
   [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
 
-  /// All layers, cut before each that needs the whole batch.
+  /// All layers, cut before each that has statistics.
   [[nodiscard]] const std::vector<Range>& segments() const { return segments_; }
   [[nodiscard]] bool needs_whole_batch() const { return needs_whole_batch_; }
+
+  /// A worker's share of the statistics of weights, for passes outside of training: all meet afterwards.
+  void weight_statistics(const Pass& pass, const NetworkBuffers& buffers) const;
   [[nodiscard]] bool has_penalty() const { return has_penalty_; }
 
   /// Rows through `layers`, by default all that have buffers; the last one of those ends in `loss` where
@@ -75,6 +78,7 @@ class Network {
   const std::vector<LayerSpec> specs_;
   const Index code_layers_;
   Index first_trainable_ = 0;  // no gradient is wanted below its pre-activation
+  Index amending_ = -1;        // the layer that amends gradients below it, if any
   ParameterPlan parameter_plan_;
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Range> segments_;

@@ -49,6 +49,10 @@ void define_layers(py::module_& m) {
   py::class_<TopKSpec>(m, "TopK").def(py::init([](Index units, Index k) { return TopKSpec{units, k}; }),
                                       py::arg("units"), py::arg("k"));
 
+  py::class_<JacobianPenaltySpec>(m, "JacobianPenalty")
+      .def(py::init([](Index units, double weight) { return JacobianPenaltySpec{units, weight}; }),
+           py::arg("units"), py::arg("weight"));
+
   py::class_<GaussianCodeSpec>(m, "GaussianCode")
       .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {
              return GaussianCodeSpec{units, beta, warmup_epochs, free_bits};

@@ -29,6 +29,7 @@ from diabolo.schedules import ConstantRate, CosineDecay, ExponentialDecay, Sched
 
 if TYPE_CHECKING:
     from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
+    from diabolo._contractive import ContractiveAutoEncoder
     from diabolo._denoising import DenoisingAutoEncoder
     from diabolo._import_weights import from_keras, from_torch
     from diabolo._outliers import ReconstructionOutlierDetector
@@ -43,6 +44,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "ConstantRate",
+    "ContractiveAutoEncoder",
     "CosineDecay",
     "DenoisingAutoEncoder",
     "ExponentialDecay",
@@ -75,6 +77,7 @@ __version__ = _core.__version__
 _ON_DEMAND = {
     "CSVLogger": "_callbacks",
     "Callback": "_callbacks",
+    "ContractiveAutoEncoder": "_contractive",
     "DenoisingAutoEncoder": "_denoising",
     "JSONLinesLogger": "_callbacks",
     "ReconstructionOutlierDetector": "_outliers",
@@ -105,6 +108,7 @@ class _Estimators(Mapping[str, type[Estimator]]):
 
     _names = (
         "AutoEncoder",
+        "ContractiveAutoEncoder",
         "DenoisingAutoEncoder",
         "ReconstructionOutlierDetector",
         "SparseAutoEncoder",

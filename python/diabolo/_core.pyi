@@ -84,7 +84,12 @@ class TopK:
 
     def __init__(self, units: int, k: int) -> None: ...
 
-Layer = Dense | Corruption | GaussianCode | ActivityPenalty | TopK
+class JacobianPenalty:
+    """A price on the squared norm of the Jacobian of the layers below."""
+
+    def __init__(self, units: int, weight: float) -> None: ...
+
+Layer = Dense | Corruption | GaussianCode | ActivityPenalty | TopK | JacobianPenalty
 
 class Model:
     """A network, its parameters and its scaler."""
@@ -114,6 +119,9 @@ class Model:
         sum_features: bool = False,
     ) -> Float32Array | None: ...
     def code_deviations(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
+    def squared_jacobian_norms(
+        self, rows: Rows, threads: int, finite: bool = False
+    ) -> npt.NDArray[np.float64] | None: ...
     def evidence(
         self,
         rows: Rows,

@@ -139,7 +139,23 @@ class TopKLayer(_WithoutWeights, _TopKFields):
         return _core.TopK(*self)
 
 
-Layer = DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer
+class _JacobianPenaltyFields(NamedTuple):
+    units: int
+    weight: float
+
+
+class JacobianPenaltyLayer(_WithoutWeights, _JacobianPenaltyFields):
+    """A price on how much the outputs of the layer below, which go through, move with the input."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.JacobianPenalty:
+        return _core.JacobianPenalty(*self)
+
+
+Layer = (
+    DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer | JacobianPenaltyLayer
+)
 
 # Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
 _KINDS: dict[str, type[Layer]] = {
@@ -147,6 +163,7 @@ _KINDS: dict[str, type[Layer]] = {
     "gaussian_code": GaussianCodeLayer,
     "activity_penalty": ActivityPenaltyLayer,
     "top_k": TopKLayer,
+    "jacobian_penalty": JacobianPenaltyLayer,
 }
 _OF_VARIANCE = ("variance", "initial_variance")
 
