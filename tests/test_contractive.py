@@ -259,15 +259,6 @@ def test_saved_pickled_and_loaded(hidden: tuple[int, ...], tmp_path: Path) -> No
         np.testing.assert_array_equal(copy.jacobian_norm(x), fitted.jacobian_norm(x))
 
 
-def test_resumed(tmp_path: Path) -> None:
-    x = data(100, 6)
-    whole = contractive(hidden_layer_sizes=(8,), epochs=4).fit(x)
-    path = tmp_path / "run.safetensors"
-    contractive(hidden_layer_sizes=(8,), epochs=4, checkpoint=path, max_seconds=1e-9).fit(x)
-    resumed = contractive(hidden_layer_sizes=(8,), epochs=4).fit(x, resume_from=path)
-    assert digest(resumed.get_weights()) == digest(whole.get_weights())
-
-
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "much"])
 def test_bad_weights(weight: Any) -> None:
     with pytest.raises(InvalidParameterError, match="ContractiveAutoEncoder: contraction_weight must be a"):

@@ -9,7 +9,7 @@ the order of the rows, the learning rate.
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ import numpy as np
 
 from diabolo import _core
 from diabolo._fitted import Scaler
-from diabolo._parameters import checked_parameters
 from diabolo._types import AnyArray, Float32Array
 from diabolo._validation import shown
 from diabolo.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
@@ -68,14 +67,23 @@ class Checkpoint(NamedTuple):
     best: dict[str, Float32Array] | None
     moments: list[dict[str, Float32Array]]
 
-    def check_parameters(self, owner: str, p: SimpleNamespace, features: int) -> None:
-        """Raise an error that names the difference, if another run would go on from here."""
+    def check_parameters(
+        self,
+        owner: str,
+        p: SimpleNamespace,
+        features: int,
+        checked_values: Callable[[dict[str, object]], Any],
+    ) -> None:
+        """Raise an error that names the difference, if another run would go on from here.
+
+        `checked_values` makes of hyper-parameters as they were given what `p` is.
+        """
         if self.class_name != owner:
             raise InvalidParameterError(
                 f"{owner}: resume_from must name a checkpoint of the same class. "
                 f"Got one of {self.class_name}."
             )
-        theirs = checked_parameters(owner, self.parameters)
+        theirs = checked_values(self.parameters)
         for name, value in vars(p).items():
             there = getattr(theirs, name, None)
             if name not in _MAY_DIFFER and there != value:

@@ -18,9 +18,14 @@ class Kind(Estimator):
 
     def _checked_parameters(self) -> Any:
         """Return the hyper-parameters as plain values and objects; raise InvalidParameterError."""
-        owner = type(self).__name__
-        p = checked_parameters(owner, self.get_params(deep=False), {**RULES, **self._own_rules})
-        self._complete(owner, p)
+        return self._checked_values(self.get_params(deep=False))
+
+    @classmethod
+    def _checked_values(cls, values: dict[str, object]) -> Any:
+        """Return the same of values of hyper-parameters, this estimator's or those that a file has."""
+        owner = cls.__name__
+        p = checked_parameters(owner, {**cls._defaults(), **values}, {**RULES, **cls._own_rules})
+        cls._complete(owner, p)
         check_combinations(owner, p)
         return p
 

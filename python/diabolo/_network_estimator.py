@@ -137,7 +137,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         table = as_table(X, owner, "X")
         plan = self._architecture(table.rows.features, p)
         if resumed is not None:
-            resumed.check_parameters(owner, p, plan.features)
+            resumed.check_parameters(owner, p, plan.features, self._checked_values)
         validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
         if validation_table is not None:
             check_features(validation_table, plan.features, table.feature_names)
