@@ -9,6 +9,7 @@
 #include "kernels/gemm.h"
 #include "kernels/jacobian.h"
 #include "kernels/pack.h"
+#include "kernels/sparse.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
 
@@ -16,17 +17,21 @@ namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
 
 void dense_forward(const DenseForward& f) {
-  multiply_panels(f.x, f.weights, f.panels, [&](Index panel, const float* tile, Index row, Index rows) {
+  const auto finish = [&](Index panel, const float* tile, Index row, Index rows) {
     finish_forward(f, tile, tile_place(panel, f.weights.width, f.weights.outputs, row, rows));
-  });
+  };
+  if (f.sparse_x.columns != nullptr) return multiply_sparse(f.sparse_x, f.weights, f.panels, finish);
+  multiply_panels(f.x, f.weights, f.panels, finish);
 }
 
 void dense_input_gradient(const DenseInputGradient& g) {
-  multiply_panels(g.delta, g.transposed, g.panels,
-                  [&](Index panel, const float* tile, Index row, Index rows) {
-                    finish_input_gradient(
-                        g, tile, tile_place(panel, g.transposed.width, g.transposed.outputs, row, rows));
-                  });
+  const auto finish = [&](Index panel, const float* tile, Index row, Index rows) {
+    finish_input_gradient(g, tile, tile_place(panel, g.transposed.width, g.transposed.outputs, row, rows));
+  };
+  if (g.sparse_delta.columns != nullptr) {
+    return multiply_sparse(g.sparse_delta, g.transposed, g.panels, finish);
+  }
+  multiply_panels(g.delta, g.transposed, g.panels, finish);
 }
 
 void copy(const float* from, Index count, float* to) {
@@ -104,7 +109,12 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
   const Index offset = (g.panel * g.inputs + g.unit_row) * g.width;
 
   if (g.add_stored) copy(g.gradient + offset, count, sum);
-  add_products(g, unit_rows, g.add_stored, sum);
+  if (g.term_count > 0) {
+    add_products(g, unit_rows, g.add_stored, sum);
+  } else if (!g.add_stored) {
+    clear_padding(unit_rows, g.width, 0, sum);
+  }
+  if (g.sparse_count > 0) add_sparse_products(g, unit_rows, used, sum);
   if (g.unit_factors.data != nullptr) add_factored_weights(g, g.weights + offset, unit_rows, sum);
   if (used < g.width) clear_padding(unit_rows, g.width, used, sum);
   if (!g.last) {
@@ -137,7 +147,9 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
   }
   const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
   const bool finite =
-      apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count}, sum, penalize);
+      g.touched_only ? apply_rule_where_touched(g, unit_rows, used, offset, sum)
+                     : apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count},
+                                  sum, penalize);
   if (g.transposed != nullptr) {
     transpose_rows(g.weights + g.panel * g.inputs * g.width, g.unit_row, unit_rows, g.width,
                    g.panel * g.width, g.outputs, g.transposed, g.transposed_width);
@@ -222,6 +234,8 @@ const KernelTable table = {
     .activity_gradient = activity_gradient,
     .top_k = top_k,
     .top_k_gradient = top_k_gradient,
+    .top_k_list = top_k_list,
+    .sparse_dots = sparse_dots,
     .squared_column_norms = squared_column_norms,
     .jacobian_norm = jacobian_norm,
     .tangent_forward = tangent_forward,

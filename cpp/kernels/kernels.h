@@ -87,9 +87,25 @@ struct LossEpilogue {
   MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
 };
 
+/// A matrix with k elements in each row, by rows: columns (rows, k), ascending in each row, and values.
+struct SparseRows {
+  const std::int32_t* columns = nullptr;  // null: there is none
+  MatrixView<const float> values;         // (rows, k)
+};
+
+/// The same matrix by columns: the elements e in [starts[c], starts[c + 1]) of column c lie in the row
+/// rows[e], ascending, and have the value values[places[e]].
+struct SparseColumns {
+  const std::int32_t* starts = nullptr;
+  const std::int32_t* rows = nullptr;
+  const std::int32_t* places = nullptr;
+  const float* values = nullptr;
+};
+
 /// y = f(x W + b) over all rows and the panels [first, last).
 struct DenseForward {
   MatrixView<const float> x;     // (rows, inputs)
+  SparseRows sparse_x;           // instead of x, if there is one
   Panels weights;                // (inputs, outputs)
   Range panels;                  // which of them
   const float* bias = nullptr;   // (outputs), padded to whole panels with zeros
@@ -113,6 +129,7 @@ struct ActivationGradient {
 /// of W^T.
 struct DenseInputGradient {
   MatrixView<const float> delta;  // (rows, outputs)
+  SparseRows sparse_delta;        // instead of delta, if there is one
   Panels transposed;              // W^T (outputs, inputs)
   Range panels;
   ActivationGradient below;
@@ -153,6 +170,27 @@ struct GradientTerm {
   MatrixView<const float> b;  // (rows, outputs of the weight)
 };
 
+/// What the columns of a sparse matrix are of a weight.
+enum class SparseSide : std::uint8_t {
+  rows,     // its inputs: the term is S^T dense
+  columns,  // its outputs: dense^T S
+};
+
+/// One summand of a weight gradient that has few elements: rows in their order, whatever the blocks.
+struct SparseTerm {
+  SparseSide side = SparseSide::rows;
+  SparseColumns sparse;           // of a matrix (rows, inputs) or (rows, outputs)
+  MatrixView<const float> dense;  // (rows, the other side)
+};
+
+/// delta . row of W (units, outputs), for the k units of each row of the batch.
+struct SparseDots {
+  MatrixView<const float> delta;  // (rows, outputs)
+  Panels weights;
+  SparseRows sparse;       // which units
+  MatrixView<float> dots;  // (rows, k)
+};
+
 /// What happens to a finished gradient.
 enum class GradientUse : std::uint8_t {
   store,   // write it (penalties included when `penalize`) to `gradient`
@@ -166,6 +204,9 @@ struct DenseWeightGradient {
   const GradientTerm* terms = nullptr;
   int term_count = 0;
   MatrixView<const float> unit_factors;  // (rows, outputs); data null: none
+  const SparseTerm* sparse_terms = nullptr;
+  int sparse_count = 0;
+  bool touched_only = false;  // update only rows or columns that have a gradient (adam, without penalties)
   Index inputs = 0;
   Index outputs = 0;
   Index width = 0;     // of the panels
@@ -368,6 +409,9 @@ struct KernelTable {
   void (*activity_gradient)(const ActivityGradient&);
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);
+  // columns (rows, k), ascending in each row, and values (rows, k) of the k greatest
+  void (*top_k_list)(MatrixView<const float> x, Index k, std::int32_t* columns, MatrixView<float> values);
+  void (*sparse_dots)(const SparseDots&);
   void (*squared_column_norms)(const Panels& w, Range columns, float* norms);  // columns in groups of 16
   void (*jacobian_norm)(const JacobianNorm&);
   void (*tangent_forward)(const TangentForward&);

@@ -13,6 +13,9 @@ namespace {
 /// Operations of one kernel call: about a millisecond, so that a large layer still polls often enough.
 constexpr double kCostPerCall = 5e7;
 
+/// Operations for one output of a layer whose input is a list, about: its length hardly ever exceeds this.
+constexpr double kCostOfSparseInput = 200.0;
+
 /// Calls `work(panels)` for pieces of all panels, polling in between.
 template <class Work>
 void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const Work& work) {
@@ -30,13 +33,13 @@ void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const 
 }  // namespace
 
 Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
-             bool trainable_below, bool differentiated)
+             const DensePlace& place)
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
       tied_(!spec.tied_to.empty()),
       learns_variance_(spec.variance == OutputVariance::learned),
-      differentiated_(differentiated) {
+      place_(place) {
   require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
   require(plan.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
   if (tied_) {
@@ -46,7 +49,8 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
             spec.name + " is tied to " + spec.tied_to + ", whose shape is not its mirror image.");
     plan.use_transposed_in_forward(kernel_);
   } else {
-    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, trainable_below);
+    const bool multiplies_by_transpose = place.trainable_below && !place.sparse_below;
+    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, multiplies_by_transpose);
   }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
@@ -62,7 +66,7 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   LayerBooking booking;
   const bool training = purpose == Purpose::training;
   if (!training || !last) booking.output = plan.book(rows, outputs_);
-  const bool takes_derivative = training || (differentiated_ && purpose == Purpose::evaluation);
+  const bool takes_derivative = training || (place_.differentiated && purpose == Purpose::evaluation);
   if (takes_derivative && !last && kernels::derivative_reads_preactivation(activation_)) {
     booking.preactivation = plan.book(rows, outputs_);
   }
@@ -91,6 +95,7 @@ void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
                     const kernels::LossEpilogue* loss) const {
   kernels::DenseForward f;
   f.x = constant(rows_of(buffers.input, rows));
+  if (buffers.sparse_input) f.sparse_x = buffers.sparse_input.values_of(rows);
   f.weights = forward_panels(pass.parameters);
   f.bias = pass.parameters.weights(bias_);
   f.slope = slope_ < 0 ? nullptr : pass.parameters.weights(slope_);
@@ -124,8 +129,17 @@ kernels::ActivationGradient Dense::activation_gradient(const Parameters& paramet
 
 void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                            const kernels::ActivationGradient& below) const {
+  if (buffers.sparse_input) {
+    kernels::SparseDots g;
+    g.delta = constant(rows_of(buffers.delta, rows));
+    g.weights = forward_panels(pass.parameters);
+    g.sparse = buffers.sparse_input.values_of(rows);
+    g.dots = rows_of(buffers.sparse_input.gradients, rows);
+    return pass.kernels.sparse_dots(g);
+  }
   kernels::DenseInputGradient g;
   g.delta = constant(rows_of(buffers.delta, rows));
+  if (buffers.sparse_delta) g.sparse_delta = buffers.sparse_delta.gradients_of(rows);
   g.transposed = backward_panels(pass.parameters);
   g.below = rows_of(below, rows);
   in_pieces(pass.worker, g.transposed, rows.size(), [&](Range panels) {
@@ -137,7 +151,9 @@ void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range 
 void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) const {
   const auto input = constant(buffers.input);
   const auto delta = constant(buffers.delta);
-  if (tied_) {
+  if (buffers.sparse_input || buffers.sparse_delta) {
+    sparse_gradients(buffers, list);
+  } else if (tied_) {
     list.add_product(kernel_, delta, input);
   } else {
     list.add_product(kernel_, input, delta);
@@ -147,7 +163,24 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));
 }
 
+void Dense::sparse_gradients(const LayerBuffers& buffers, GradientList& list) const {
+  if (buffers.sparse_input) {
+    const auto side = tied_ ? kernels::SparseSide::columns : kernels::SparseSide::rows;
+    list.add_sparse_product(kernel_,
+                            {side, buffers.sparse_input.columns_of_values(), constant(buffers.delta)});
+  } else {
+    const auto columns = buffers.sparse_delta.columns_of_gradients();
+    list.add_sparse_product(kernel_, {kernels::SparseSide::columns, columns, constant(buffers.input)});
+  }
+}
+
+void Dense::batch_statistics(const Pass& /*pass*/, const LayerBuffers& buffers, Range units,
+                             Index rows) const {
+  if (units.begin == 0 && units.size() > 0) buffers.sparse_input.order_by_columns(rows);
+}
+
 double Dense::forward_cost() const {
+  if (place_.sparse_below) return kCostOfSparseInput * static_cast<double>(outputs_);
   return 2.0 * static_cast<double>(inputs_) * static_cast<double>(outputs_);
 }
 

@@ -21,13 +21,19 @@ struct DenseSpec {
   double initial_variance = 1.0;  // if there is one
 };
 
+/// What a dense layer needs to know of its neighbours.
+struct DensePlace {
+  bool trainable_below = false;  // a layer below wants the gradient at this one's input
+  bool differentiated = false;   // one above wants this one's derivative, also where nobody trains
+  bool sparse_below = false;     // the layer below passes a list on, for each row
+  bool sparse_above = false;     // the layer above does, of this one's outputs
+};
+
 class Dense final : public Layer {
  public:
-  /// Declares its parameters in `plan`. `trainable_below` says whether a layer below this one wants the
-  /// gradient at its input, `differentiated` whether one above wants this one's derivative, also where nobody
-  /// trains.
-  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool trainable_below,
-        bool differentiated);
+  /// Declares its parameters in `plan`.
+  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
+        const DensePlace& place);
 
   [[nodiscard]] Index inputs() const override { return inputs_; }
   [[nodiscard]] Index outputs() const override { return outputs_; }
@@ -39,9 +45,16 @@ class Dense final : public Layer {
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
+
+  /// The lists of the layer below, ordered by units, are made between two meetings.
+  [[nodiscard]] bool has_statistics() const override { return place_.sparse_below; }
+  void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
+                        Index rows) const override;
+
   [[nodiscard]] double forward_cost() const override;
 
  private:
+  void sparse_gradients(const LayerBuffers& buffers, GradientList& list) const;
   [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
   [[nodiscard]] kernels::Panels backward_panels(const Parameters& parameters) const;
 
@@ -54,7 +67,7 @@ class Dense final : public Layer {
   int slope_ = -1;
   int log_variance_ = -1;
   const bool learns_variance_;
-  const bool differentiated_;
+  const DensePlace place_;
 };
 
 }  // namespace diabolo

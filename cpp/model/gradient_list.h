@@ -24,6 +24,7 @@ struct GradientPass {
   bool add_stored = false;  // earlier slabs of the batch left their sums
   bool last = true;         // no slab follows
   kernels::GradientUse use = kernels::GradientUse::update;
+  bool lazy = false;  // of kernels with sparse terms, only rows and columns that have a gradient are updated
 };
 
 class GradientList {
@@ -32,6 +33,9 @@ class GradientList {
 
   /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs).
   void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
+
+  /// Kernel `number` gets a term with few elements. It must have no other terms but such.
+  void add_sparse_product(int number, const kernels::SparseTerm& term);
 
   /// Kernel `number` gets its own weights, each column times the column sum of `factors` (rows, outputs).
   void add_factored_weights(int number, MatrixView<const float> factors);
@@ -56,11 +60,14 @@ class GradientList {
 
  private:
   static constexpr int kMostTerms = 3;  // one more for tied weights, and one for a penalty on the Jacobian
+  static constexpr int kMostSparseTerms = 2;
 
   struct Target {
     int parameter = 0;
     std::array<kernels::GradientTerm, kMostTerms> terms;
     int term_count = 0;
+    std::array<kernels::SparseTerm, kMostSparseTerms> sparse_terms;
+    int sparse_count = 0;
     MatrixView<const float> unit_factors;  // data null: none
     Index first_sum = 0;                   // in penalty_sums_ and square_sums_
   };

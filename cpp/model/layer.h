@@ -12,6 +12,7 @@
 #include "kernels/kernels.h"
 #include "model/gradient_list.h"
 #include "model/parameters.h"
+#include "model/sparse_code.h"
 
 namespace diabolo {
 
@@ -26,6 +27,7 @@ struct LayerBooking {
   WorkspacePlan::Buffer noise;             // (rows, outputs): what was added
   WorkspacePlan::Buffer row_penalty;       // (rows, 1): without its weight
   WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch, or kept from step to step
+  SparseBooking sparse;                    // of a layer whose outputs are few
   std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
   bool passes_input_on = false;            // its output is its input: nothing is booked for it
   bool sees_below = false;                 // it wants the buffers of the layers below
@@ -43,6 +45,9 @@ struct LayerBuffers {
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  SparseCode sparse;        // what goes out, where it is few elements a row: then there is no output
+  SparseCode sparse_input;  // the same of the layer below: then there is no input
+  SparseCode sparse_delta;  // of the layer above, through which gradients come: the delta has no others
   std::vector<MatrixView<float>> own;
   std::vector<LayerBuffers> below;  // of the layers below, from the input on, where the layer wants them
 };

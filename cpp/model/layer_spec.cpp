@@ -8,6 +8,12 @@
 namespace diabolo {
 namespace {
 
+/// Whether a layer passes few elements of each row on, as a list.
+bool is_sparse(const LayerSpec& spec) {
+  const auto* const top_k = std::get_if<TopKSpec>(&spec);
+  return top_k != nullptr && top_k->passes_a_list();
+}
+
 /// One overload a kind.
 struct Maker {
   const kernels::KernelTable& table;
@@ -15,7 +21,12 @@ struct Maker {
   const LayerPlace& place;
 
   std::unique_ptr<Layer> operator()(const DenseSpec& spec) const {
-    return std::make_unique<Dense>(table, plan, spec, place.trainable_below, place.differentiated);
+    DensePlace at;
+    at.trainable_below = place.trainable_below;
+    at.differentiated = place.differentiated;
+    at.sparse_below = !place.below.empty() && is_sparse(place.below.back());
+    at.sparse_above = !place.above.empty() && is_sparse(place.above.front());
+    return std::make_unique<Dense>(table, plan, spec, at);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
     return std::make_unique<Corruption>(spec, place.number);

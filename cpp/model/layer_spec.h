@@ -23,6 +23,7 @@ struct LayerPlace {
   bool trainable_below = false;  // a layer below has parameters
   bool differentiated = false;   // a layer above wants its derivative, also where nobody trains
   std::span<const LayerSpec> below;
+  std::span<const LayerSpec> above;
 };
 
 /// Declares the layer's parameters in `plan`. Throws std::invalid_argument for a specification that makes no

@@ -16,7 +16,8 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
     place.number = static_cast<int>(size());
     place.trainable_below = !parameter_plan_.list().empty();
     place.below = {specs.data(), static_cast<std::size_t>(size())};
-    place.differentiated = std::any_of(specs.begin() + size(), specs.end(), [](const LayerSpec& above) {
+    place.above = {specs.data() + size() + 1, specs.size() - static_cast<std::size_t>(size()) - 1};
+    place.differentiated = std::any_of(place.above.begin(), place.above.end(), [](const LayerSpec& above) {
       return std::holds_alternative<JacobianPenaltySpec>(above);
     });
     layers_.push_back(make_layer(spec, table_, parameter_plan_, place));
@@ -63,6 +64,12 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
     layer_buffers.element_weights = workspace.view(b.element_weights);
+    layer_buffers.sparse = lay_out_sparse(b.sparse, workspace);
+    if (layer_buffers.sparse) {
+      if (!buffers.of_layer.empty()) buffers.of_layer.back().sparse_delta = layer_buffers.sparse;
+    } else if (!buffers.of_layer.empty()) {
+      layer_buffers.sparse_input = buffers.of_layer.back().sparse;
+    }
     for (const WorkspacePlan::Buffer& own : b.own) layer_buffers.own.push_back(workspace.view(own));
     if (b.sees_below) layer_buffers.below = buffers.of_layer;
     if (layer_buffers.element_weights.data != nullptr) {

@@ -9,6 +9,10 @@ namespace diabolo {
 struct TopKSpec {
   Index units = 0;
   Index k = 0;
+
+  /// Whether a row's k elements go on as a list, so that neighbouring layers work on these alone: where they
+  /// are few enough that their scattered reads take less time than all zeros.
+  [[nodiscard]] bool passes_a_list() const { return k <= units / 16; }
 };
 
 class TopK final : public Layer {
@@ -23,6 +27,9 @@ class TopK final : public Layer {
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
 
+  [[nodiscard]] bool needs_whole_batch() const override { return spec_.passes_a_list(); }
+  [[nodiscard]] bool has_statistics() const override { return false; }
+
   [[nodiscard]] Index tallies() const override { return spec_.units; }
   void observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const override;
   [[nodiscard]] std::vector<Measure> measures(const double* tallies, Index rows) const override;
@@ -30,6 +37,9 @@ class TopK final : public Layer {
   [[nodiscard]] double forward_cost() const override;
 
  private:
+  void list_gradient(const LayerBuffers& buffers, Range rows, const Pass& pass,
+                     const kernels::ActivationGradient& below) const;
+
   const TopKSpec spec_;
 };
 
