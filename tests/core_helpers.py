@@ -31,7 +31,8 @@ threadpoolctl.threadpool_limits(limits=1, user_api="blas")
 Float32Array = npt.NDArray[np.float32]
 
 # What a machine of this kind can have, slowest first, and what this one has.
-KNOWN_ISAS = ["neon"] if platform.machine() in ("aarch64", "arm64") else ["baseline", "avx2", "avx512"]
+X86_ISAS = ["baseline", "avx2", "avx512", "avx512_bf16"]
+KNOWN_ISAS = ["neon"] if platform.machine() in ("aarch64", "arm64") else X86_ISAS
 ISAS = _core.available_isas()
 FUSED_ISAS = [isa for isa in ISAS if isa != "baseline"]  # with fused multiply-add: these agree bit for bit
 
@@ -74,6 +75,7 @@ class Architecture:
     activations: Sequence[str]
     tied: bool = False
     initializer: str = "glorot_uniform"
+    products: str = "float32"
     layers: list[reference.Layer] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +99,15 @@ class Architecture:
 
     def specs(self) -> list[_core.Dense]:
         return [
-            _core.Dense(layer.name, inputs, outputs, layer.activation, self.initializer, layer.tied_to or "")
+            _core.Dense(
+                layer.name,
+                inputs,
+                outputs,
+                layer.activation,
+                self.initializer,
+                layer.tied_to or "",
+                products=self.products,
+            )
             for layer, inputs, outputs in zip(self.layers, self.widths, self.widths[1:], strict=False)
         ]
 

@@ -121,6 +121,17 @@ def test_every_schedule(schedule: _core.Schedule) -> None:
     assert_one_outcome(MIXED, threads=[1, 3], schedule=schedule)
 
 
+@pytest.mark.parametrize("architecture", [MIXED, TIED], ids=["free", "tied"])
+@pytest.mark.parametrize("batch_size", [3, 32, 100, 600])
+def test_many_threads(architecture: Architecture, batch_size: int) -> None:
+    """So few rows for each that layers are shared out by units too; the network is worth all the threads."""
+    x = X if batch_size > 32 else X[:97]
+    for clip_norm in (0.0, 0.05):
+        settings: dict[str, Any] = {"batch_size": batch_size, "clip_norm": clip_norm, "loss": "huber"}
+        outcomes = [outcome(architecture, x, ISAS[-1], threads=n, **settings) for n in (1, 5, 16, 33, 64)]
+        assert outcomes[1:] == outcomes[:1] * 4
+
+
 def test_two_runs() -> None:
     first, second = (outcome(MIXED, X, ISAS[-1], threads=2) for _ in range(2))
     assert first == second

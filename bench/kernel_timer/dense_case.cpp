@@ -37,7 +37,7 @@ DenseCase::DenseCase(const kernels::KernelTable& table, Index rows, Index inputs
       rows_(rows),
       inputs_(inputs),
       outputs_(outputs),
-      kernel_(plan_.add_kernel(table, "kernel", inputs, outputs, true)),
+      kernel_(plan_.add_kernel(table, "kernel", inputs, outputs, true, kernels::Products::float32)),
       bias_(plan_.add_vector("bias", outputs)),
       parameters_(table, plan_, diabolo::Purpose::training),
       adam_(adam()),
@@ -108,12 +108,8 @@ Work DenseCase::work(const std::string& kernel) {
     return {[this] { stored_update(); }, 0.0, inputs * outputs};
   }
   if (kernel == "transpose") {
-    return {[this] {
-              const diabolo::Parameter& p = parameters_.at(kernel_);
-              table_.transpose_panels({parameters_.weights(kernel_), inputs_, outputs_, p.width},
-                                      parameters_.transposed(kernel_), p.transposed_width);
-            },
-            0.0, inputs * outputs};
+    return {[this] { table_.copy_weights(parameters_.panels(kernel_), parameters_.copies(kernel_)); }, 0.0,
+            inputs * outputs};
   }
   std::string names;
   for (const std::string& name : kernels()) names += " " + name;
@@ -123,7 +119,7 @@ Work DenseCase::work(const std::string& kernel) {
 void DenseCase::forward(kernels::Activation activation, const kernels::LossEpilogue* loss) {
   kernels::DenseForward f;
   f.x = constant(workspace_.view(x_));
-  f.weights = {parameters_.weights(kernel_), inputs_, outputs_, parameters_.at(kernel_).width};
+  f.weights = parameters_.panels(kernel_);
   f.panels = {0, f.weights.count()};
   f.bias = parameters_.weights(bias_);
   f.activation = activation;
@@ -138,8 +134,7 @@ void DenseCase::forward(kernels::Activation activation, const kernels::LossEpilo
 void DenseCase::input_gradient() {
   kernels::DenseInputGradient g;
   g.delta = constant(workspace_.view(delta_));
-  g.transposed = {parameters_.transposed(kernel_), outputs_, inputs_,
-                  parameters_.at(kernel_).transposed_width};
+  g.transposed = parameters_.transposed_panels(kernel_);
   g.panels = {0, g.transposed.count()};
   g.below.activation = kernels::Activation::relu;
   g.below.kept = constant(workspace_.view(x_));
@@ -167,8 +162,7 @@ void DenseCase::weight_gradient(kernels::GradientUse use) {
   g.weights = parameters_.weights(kernel_);
   g.first_moment = parameters_.moment(0, kernel_);
   g.second_moment = parameters_.moment(1, kernel_);
-  g.transposed = parameters_.transposed(kernel_);
-  g.transposed_width = p.transposed_width;
+  g.copies = parameters_.copies(kernel_);
   g.gradient = parameters_.gradient(kernel_);
   g.use = use;
   g.rule = &adam_;
@@ -201,8 +195,7 @@ void DenseCase::stored_update() {
   u.weights = parameters_.weights(kernel_);
   u.first_moment = parameters_.moment(0, kernel_);
   u.second_moment = parameters_.moment(1, kernel_);
-  u.transposed = parameters_.transposed(kernel_);
-  u.transposed_width = p.transposed_width;
+  u.copies = parameters_.copies(kernel_);
   u.gradient = parameters_.gradient(kernel_);
   u.rule = &adam_;
   for_each_unit([&](Index row, Index panel) {

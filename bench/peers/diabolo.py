@@ -15,14 +15,14 @@ from peers import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Reconstruct, Task
 DIFFERS = ""
 
 
-def core_model(weights: Sequence[Layer]) -> _core.Model:
+def core_model(weights: Sequence[Layer], precision: str) -> _core.Model:
     """Return the core's model of a network with these weights."""
     described: list[_core.Dense] = []
     named: dict[str, Array] = {}
     for index, (kernel, bias) in enumerate(weights):
         name, activation = f"dense.{index}", "relu" if index < len(weights) - 1 else "sigmoid"
         inputs, outputs = kernel.shape
-        described.append(_core.Dense(name, inputs, outputs, activation, "he_uniform"))
+        described.append(_core.Dense(name, inputs, outputs, activation, "he_uniform", products=precision))
         named |= {f"{name}.kernel": kernel, f"{name}.bias": bias}
     return _core.Model(described, code_layers=len(weights) // 2, seed=SEED).with_weights(named)
 
@@ -34,7 +34,7 @@ class DiaboloTrainer:
     def start(self, X: Array, *, shuffle: bool) -> None:
         self.rows = _core.Rows(X)
         self.trainer = _core.Trainer(
-            core_model(initial_weights(self.task.widths, SEED)),
+            core_model(initial_weights(self.task.widths, SEED), self.task.precision),
             self.rows,
             None,
             loss="binary_crossentropy",
@@ -59,8 +59,9 @@ class DiaboloTrainer:
 
 
 def forms(precision: str) -> tuple[str, ...]:
-    # When products of other precisions exist, they are this library's other columns: cases.PRECISIONS.
-    return ("trainer",) if precision == "float32" else ()
+    """Return the one form there is, if this machine computes such products faster than those of float32."""
+    wide = core_model(initial_weights((256, 64, 256), SEED), precision)
+    return ("trainer",) if set(wide.products()) == {precision} else ()
 
 
 def facts() -> dict[str, str]:
@@ -82,6 +83,7 @@ def reconstructors(task: Task) -> dict[str, Reconstruct]:
         code_activation="relu",
         loss="binary_crossentropy",
         epochs=1,
+        matmul_precision=task.precision,
         n_jobs=task.threads,
     )
     estimator.fit(np.zeros((task.batch_size, task.widths[0]), dtype=np.float32))

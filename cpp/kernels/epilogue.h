@@ -35,15 +35,17 @@ DIABOLO_INLINE TileTarget at_place(MatrixView<float> m, const TilePlace& place) 
   return {m.data == nullptr ? nullptr : m.row(place.row) + place.column, m.stride};
 }
 
-/// z = tile + bias;  y = f(z). Keeps z too where asked.
-inline void activate_tile(const DenseForward& f, const float* tile, const TilePlace& place, TileTarget z_out,
-                          TileTarget y_out) {
+/// z = tile + bias, or the tile itself if it has one already;  y = f(z). Keeps z too where asked.
+template <bool has_bias>
+void activate_tile(const DenseForward& f, const float* tile, const TilePlace& place, TileTarget z_out,
+                   TileTarget y_out) {
   const float* bias = f.bias + place.column;
   const float* slope = f.slope == nullptr ? bias : f.slope + place.column;
   with_activation(f.activation, [&](auto activation) {
     for (Index i = 0; i < place.rows; ++i) {
       for (Index j = 0; j < place.used; j += kLanes) {
-        const Vec z = load(tile + i * place.width + j) + load(bias + j);
+        Vec z = load(tile + i * place.width + j);
+        if constexpr (!has_bias) z += load(bias + j);
         if (z_out.data != nullptr) store(z_out.data + i * z_out.stride + j, z);
         if (y_out.data != nullptr) {
           store(y_out.data + i * y_out.stride + j, decltype(activation)::value(z, load(slope + j)));
@@ -116,7 +118,8 @@ DIABOLO_INLINE void loss_of_tile(const LossEpilogue& loss, LossFunction function
 }
 
 /// The last layer's tile: loss, and its gradient at the pre-activation.
-inline void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace& place) {
+template <bool has_bias>
+void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace& place) {
   const LossEpilogue& loss = *f.loss;
   alignas(64) float z[kTallestTile * kWidestPanel];
   alignas(64) float y[kTallestTile * kWidestPanel];
@@ -125,10 +128,10 @@ inline void finish_with_loss(const DenseForward& f, const float* tile, const Til
   const TileTarget delta = at_place(loss.delta, place);
 
   if (loss.loss == Loss::binary_crossentropy) {
-    activate_tile(f, tile, place, z_tile, at_place(f.y, place));
+    activate_tile<has_bias>(f, tile, place, z_tile, at_place(f.y, place));
     return loss_of_tile(loss, BinaryCrossEntropy{}, z_tile, place, delta);
   }
-  activate_tile(f, tile, place, z_tile, y_tile);
+  activate_tile<has_bias>(f, tile, place, z_tile, y_tile);
   if (f.y.data != nullptr) {
     const TileTarget to = at_place(f.y, place);
     for (Index i = 0; i < place.rows; ++i) {
@@ -153,13 +156,24 @@ inline void finish_with_loss(const DenseForward& f, const float* tile, const Til
 }
 
 inline void finish_forward(const DenseForward& f, const float* tile, const TilePlace& place) {
-  if (f.loss != nullptr) return finish_with_loss(f, tile, place);
-  activate_tile(f, tile, place, at_place(f.preactivation, place), at_place(f.y, place));
+  if (f.loss != nullptr) return finish_with_loss<false>(f, tile, place);
+  activate_tile<false>(f, tile, place, at_place(f.preactivation, place), at_place(f.y, place));
 }
 
 inline void finish_input_gradient(const DenseInputGradient& g, const float* tile, const TilePlace& place) {
   const float* kept = g.below.kept.row(place.row) + place.column;
   chain_tile(g.below, tile, place, kept, g.below.kept.stride);
+}
+
+/// Loss and gradient of whole rows, from pre-activations that may lie where the gradient will.
+inline void finish_rows(const DenseForward& f) {
+  for (Index row = 0; row < f.preactivation.rows; ++row) {
+    for (Index column = 0; column < f.weights.outputs; column += kWidestPanel) {
+      const Index rest = f.weights.outputs - column;
+      const TilePlace place{row, 1, column, kWidestPanel, rest < kWidestPanel ? rest : kWidestPanel};
+      finish_with_loss<true>(f, f.preactivation.row(row) + column, place);
+    }
+  }
 }
 
 /// The chain rule through the activation below for a whole gradient, in tiles as wide as the widest panel.

@@ -30,43 +30,69 @@ DIABOLO_INLINE void with_vectors(Index width, const Work& work) {
   }
 }
 
+/// Calls `work` with the kind of product, FloatProduct or PairProduct.
+template <class Work>
+DIABOLO_INLINE void with_products(Products products, const Work& work) {
+  if (products == Products::float32) return work(FloatProduct{});
+  work(PairProduct{});
+}
+
+/// Rows of the left factor, and of its low part if it is split in two.
+struct LeftFactor {
+  MatrixView<const float> rows;
+  MatrixView<const float> low;
+};
+
+/// One panel of the right factor, likewise.
+struct RightFactor {
+  const float* panel;
+  const float* low;
+  Index count;  // terms of the sum
+};
+
 /// All rows of one panel, tile by tile; `finish(tile, first_row, rows)` takes each.
-template <int rows, int vectors, class Finish>
-DIABOLO_INLINE Index tiles_of_height(MatrixView<const float> a, Index from, const float* panel, Index count,
-                                     float* tile, const Finish& finish) {
-  for (; from + rows <= a.rows; from += rows) {
-    multiply_rows<rows, vectors>(a.row(from), a.stride, panel, count, tile);
+template <class Product, int rows, int vectors, class Finish>
+DIABOLO_INLINE Index tiles_of_height(const LeftFactor& a, Index from, const RightFactor& b, float* tile,
+                                     const Finish& finish) {
+  for (; from + rows <= a.rows.rows; from += rows) {
+    multiply_rows<Product, rows, vectors>(a.rows.row(from), a.rows.stride, b.panel, b.count, false, tile);
+    if (b.low != nullptr) {
+      multiply_rows<Product, rows, vectors>(a.rows.row(from), a.rows.stride, b.low, b.count, true, tile);
+      multiply_rows<Product, rows, vectors>(a.low.row(from), a.low.stride, b.panel, b.count, true, tile);
+    }
     finish(tile, from, static_cast<Index>(rows));
   }
   return from;
 }
 
-template <int vectors, class Finish>
-DIABOLO_INLINE void multiply_panel(MatrixView<const float> a, const float* panel, Index count,
-                                   const Finish& finish) {
+template <class Product, int vectors, class Finish>
+DIABOLO_INLINE void multiply_panel(const LeftFactor& a, const RightFactor& b, const Finish& finish) {
   alignas(64) float tile[kTallestTile * vectors * kLanes];
   constexpr int tall = tile_rows<vectors>();
-  Index from = tiles_of_height<tall, vectors>(a, 0, panel, count, tile, finish);
-  if constexpr (tall > 4) from = tiles_of_height<4, vectors>(a, from, panel, count, tile, finish);
-  if constexpr (tall > 2) from = tiles_of_height<2, vectors>(a, from, panel, count, tile, finish);
-  tiles_of_height<1, vectors>(a, from, panel, count, tile, finish);
+  Index from = tiles_of_height<Product, tall, vectors>(a, 0, b, tile, finish);
+  if constexpr (tall > 4) from = tiles_of_height<Product, 4, vectors>(a, from, b, tile, finish);
+  if constexpr (tall > 2) from = tiles_of_height<Product, 2, vectors>(a, from, b, tile, finish);
+  tiles_of_height<Product, 1, vectors>(a, from, b, tile, finish);
 }
 
 /// A B for the panels `which` of B; `finish(panel, tile, first_row, rows)` takes each tile.
 template <class Finish>
-DIABOLO_INLINE void multiply_panels(MatrixView<const float> a, const Panels& b, Range which,
+DIABOLO_INLINE void multiply_panels(Products products, const LeftFactor& a, const Panels& b, Range which,
                                     const Finish& finish) {
-  with_vectors(b.width, [&](auto vectors) {
-    for (Index p = which.begin; p < which.end; ++p) {
-      multiply_panel<decltype(vectors)::value>(
-          a, b.data + p * b.inputs * b.width, b.inputs,
-          [&](const float* tile, Index first, Index rows) { finish(p, tile, first, rows); });
-    }
+  with_products(products, [&](auto product) {
+    with_vectors(b.width, [&](auto vectors) {
+      for (Index p = which.begin; p < which.end; ++p) {
+        const Index offset = p * b.inputs * b.width;
+        const RightFactor panel{b.data + offset, b.low == nullptr ? nullptr : b.low + offset, b.inputs};
+        multiply_panel<decltype(product), decltype(vectors)::value>(
+            a, panel, [&](const float* tile, Index first, Index rows) { finish(p, tile, first, rows); });
+      }
+    });
   });
 }
 
 /// One unit of a weight gradient for one block of rows:  out (unit_rows, width) = a^T b.
-template <int vectors>
+template <class Product, int vectors>
 void multiply_unit(const float* a, Index a_stride, const float* b, Index b_stride, Index block_rows,
                    Index unit_rows, float* out) {
   constexpr int tall = tile_rows<vectors>();
@@ -79,11 +105,13 @@ void multiply_unit(const float* a, Index a_stride, const float* b, Index b_strid
     const bool begun = first > 0;
     Index k = 0;
     for (; k + tall <= unit_rows; k += tall) {
-      multiply_columns<tall, vectors>(a_rows + k, a_stride, b_rows, b_stride, count, begun, out + k * width);
+      multiply_columns<Product, tall, vectors>(a_rows + k, a_stride, b_rows, b_stride, count, begun,
+                                               out + k * width);
     }
     // The last, lower tiles may compute a few rows too many, from padding; nobody reads them.
     for (; k < unit_rows; k += low) {
-      multiply_columns<low, vectors>(a_rows + k, a_stride, b_rows, b_stride, count, begun, out + k * width);
+      multiply_columns<Product, low, vectors>(a_rows + k, a_stride, b_rows, b_stride, count, begun,
+                                              out + k * width);
     }
   }
 }

@@ -9,6 +9,7 @@
 #include "kernels/gemm.h"
 #include "kernels/jacobian.h"
 #include "kernels/pack.h"
+#include "kernels/pairs.h"
 #include "kernels/sparse.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
@@ -21,7 +22,7 @@ void dense_forward(const DenseForward& f) {
     finish_forward(f, tile, tile_place(panel, f.weights.width, f.weights.outputs, row, rows));
   };
   if (f.sparse_x.columns != nullptr) return multiply_sparse(f.sparse_x, f.weights, f.panels, finish);
-  multiply_panels(f.x, f.weights, f.panels, finish);
+  multiply_panels(f.products, {f.x, f.x_low}, f.weights, f.panels, finish);
 }
 
 void dense_input_gradient(const DenseInputGradient& g) {
@@ -31,7 +32,7 @@ void dense_input_gradient(const DenseInputGradient& g) {
   if (g.sparse_delta.columns != nullptr) {
     return multiply_sparse(g.sparse_delta, g.transposed, g.panels, finish);
   }
-  multiply_panels(g.delta, g.transposed, g.panels, finish);
+  multiply_panels(g.products, {g.delta, g.delta_low}, g.transposed, g.panels, finish);
 }
 
 void copy(const float* from, Index count, float* to) {
@@ -47,14 +48,17 @@ void add_products(const DenseWeightGradient& g, Index unit_rows, bool begun, flo
   alignas(64) float product[kUnitBuffer];
   const Index count = unit_rows * g.width;
   const Index rows = g.terms[0].a.rows;
-  for (Index block = 0; block < rows; block += kRowBlock) {
-    const Index block_rows = rows - block < kRowBlock ? rows - block : kRowBlock;
+  const Index most_rows = terms_of(kRowBlock, g.copies.products);
+  for (Index block = 0; block < rows; block += most_rows) {
+    const Index block_rows = rows - block < most_rows ? rows - block : most_rows;
     for (int t = 0; t < g.term_count; ++t) {
       const GradientTerm& term = g.terms[t];
-      with_vectors(g.width, [&](auto vectors) {
-        multiply_unit<decltype(vectors)::value>(term.a.row(block) + g.unit_row, term.a.stride,
-                                                term.b.row(block) + g.panel * g.width, term.b.stride,
-                                                block_rows, unit_rows, begun ? product : sum);
+      with_products(g.copies.products, [&](auto kind) {
+        with_vectors(g.width, [&](auto vectors) {
+          multiply_unit<decltype(kind), decltype(vectors)::value>(
+              term.a.row(block) + g.unit_row, term.a.stride, term.b.row(block) + g.panel * g.width,
+              term.b.stride, block_rows, unit_rows, begun ? product : sum);
+        });
       });
       if (begun) add(product, count, sum);
       begun = true;
@@ -150,10 +154,8 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
       g.touched_only ? apply_rule_where_touched(g, unit_rows, used, offset, sum)
                      : apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count},
                                   sum, penalize);
-  if (g.transposed != nullptr) {
-    transpose_rows(g.weights + g.panel * g.inputs * g.width, g.unit_row, unit_rows, g.width,
-                   g.panel * g.width, g.outputs, g.transposed, g.transposed_width);
-  }
+  refresh_copies({weights, g.unit_row, unit_rows, g.width, g.panel * g.width, used, g.inputs, g.outputs},
+                 g.copies);
   return finite;
 }
 
@@ -186,17 +188,23 @@ bool stored_update(const StoredUpdate& u) {
   const bool finite = apply_rule(
       *u.rule, {u.weights + offset, moment(u.first_moment), moment(u.second_moment), unit_rows * u.width},
       u.gradient + offset, false);
-  if (u.transposed != nullptr) {
-    transpose_rows(u.weights + u.panel * u.inputs * u.width, u.unit_row, unit_rows, u.width,
-                   u.panel * u.width, u.outputs, u.transposed, u.transposed_width);
-  }
+  const Index column = u.panel * u.width;
+  const Index used = u.outputs - column < u.width ? u.outputs - column : u.width;
+  refresh_copies({u.weights + offset, u.unit_row, unit_rows, u.width, column, used, u.inputs, u.outputs},
+                 u.copies);
   return finite;
 }
 
-void transpose_panels(const Panels& from, float* to, Index to_width) {
+void copy_weights(const Panels& from, const WeightCopies& to) {
   for (Index p = 0; p < from.count(); ++p) {
-    transpose_rows(from.data + p * from.inputs * from.width, 0, from.inputs, from.width, p * from.width,
-                   from.outputs, to, to_width);
+    const Index column = p * from.width;
+    const Index used = from.outputs - column < from.width ? from.outputs - column : from.width;
+    for (Index first = 0; first < from.inputs; first += kUnitRows) {
+      const Index rows = from.inputs - first < kUnitRows ? from.inputs - first : kUnitRows;
+      refresh_copies({from.data + (p * from.inputs + first) * from.width, first, rows, from.width, column,
+                      used, from.inputs, from.outputs},
+                     to);
+    }
   }
 }
 
@@ -215,14 +223,21 @@ const KernelTable table = {
 #else
     .fused = false,
 #endif
+#if defined(__AVX512BF16__)
+    .multiplies_pairs = true,
+#else
+    .multiplies_pairs = false,
+#endif
     .panel_widths = kPanelWidths,
     .panel_width_count = kPanelWidthCount,
     .dense_forward = dense_forward,
+    .dense_loss = finish_rows,
     .dense_input_gradient = dense_input_gradient,
     .dense_weight_gradient = dense_weight_gradient,
     .vector_gradient = vector_gradient,
     .stored_update = stored_update,
-    .transpose_panels = transpose_panels,
+    .copy_weights = copy_weights,
+    .pack_pairs = pack_pairs,
     .chain_rule = chain_rows,
     .corrupt = corrupt,
     .sample_gaussian = sample_gaussian,

@@ -49,15 +49,52 @@ enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy, gaussian 
 /// Log-variances are parameterised as s = 10 tanh(v / 10): e^s lies between 4.5e-5 and 2.2e4 whatever v.
 inline constexpr float kLogVarianceBound = 10.0f;
 
+/// How the factors of a product are rounded before they are multiplied; sums are float32 always.
+///   bfloat16     to 8 bits each
+///   bfloat16_3x  each number x is split in two, high = bfloat16(x) and low = bfloat16(x - high), and of the
+///                four products that of the two low parts is left out (the sum over high high comes first)
+/// In both, two neighbours along the sum form a *pair* in the 32 bits of a float, the first in the low half.
+/// A matrix of pairs is half as long along the sum, zeros after an odd end, and is otherwise handled as one
+/// of floats is.
+enum class Products : std::uint8_t { float32, bfloat16_3x, bfloat16 };
+
+/// What a product takes where `n` floats are summed over: floats, or pairs.
+[[nodiscard]] constexpr Index terms_of(Index n, Products products) {
+  return products == Products::float32 ? n : (n + 1) / 2;
+}
+
 /// A weight matrix W (inputs, outputs) in panels: [ceil(outputs / width)][inputs][width], zeros beyond
-/// `outputs`.
+/// `outputs`. Of pairs there are half as many inputs.
 struct Panels {
   const float* data = nullptr;
   Index inputs = 0;
   Index outputs = 0;
   Index width = 0;
+  const float* low = nullptr;  // bfloat16_3x only: the low parts
 
   [[nodiscard]] Index count() const { return (outputs + width - 1) / width; }
+};
+
+/// A matrix of floats as pairs along its rows or its columns, as far as their data is not null:
+///   along_columns  (rows, ceil(cols / 2)): (r, 2 c), (r, 2 c + 1)
+///   along_rows     (ceil(rows / 2), cols): (2 r, c), (2 r + 1, c)
+/// The low parts are wanted all or none.
+struct PackPairs {
+  MatrixView<const float> x;
+  MatrixView<float> along_columns;
+  MatrixView<float> along_rows;
+  MatrixView<float> along_columns_low;
+  MatrixView<float> along_rows_low;
+};
+
+/// Copies of a weight W (inputs, outputs) that follow every change of it: what the products read.
+struct WeightCopies {
+  Products products = Products::float32;
+  float* forward = nullptr;     // panels of W in pairs; null for float32, which reads W itself
+  float* transposed = nullptr;  // panels of W^T, floats or pairs; null: nobody reads them
+  Index transposed_width = 0;
+  float* forward_low = nullptr;  // bfloat16_3x only
+  float* transposed_low = nullptr;
 };
 
 /// Which random numbers a matrix (rows, columns) of noise is made of: the words of Philox4x32-10
@@ -104,12 +141,14 @@ struct SparseColumns {
 
 /// y = f(x W + b) over all rows and the panels [first, last).
 struct DenseForward {
-  MatrixView<const float> x;     // (rows, inputs)
-  SparseRows sparse_x;           // instead of x, if there is one
-  Panels weights;                // (inputs, outputs)
-  Range panels;                  // which of them
-  const float* bias = nullptr;   // (outputs), padded to whole panels with zeros
-  const float* slope = nullptr;  // (outputs), prelu only, padded likewise
+  Products products = Products::float32;
+  MatrixView<const float> x;      // (rows, inputs), floats or pairs, as the weights
+  MatrixView<const float> x_low;  // bfloat16_3x only
+  SparseRows sparse_x;            // instead of x, if there is one, in float32
+  Panels weights;                 // (inputs, outputs)
+  Range panels;                   // which of them
+  const float* bias = nullptr;    // (outputs), padded to whole panels with zeros
+  const float* slope = nullptr;   // (outputs), prelu only, padded likewise
   Activation activation = Activation::identity;
   MatrixView<float> preactivation;  // (rows, outputs); data null: not kept
   MatrixView<float> y;              // (rows, outputs); data null: not kept
@@ -128,9 +167,11 @@ struct ActivationGradient {
 /// The layer below receives dL/dz_below = (delta W^T) * f'_below over all rows and the panels [first, last)
 /// of W^T.
 struct DenseInputGradient {
-  MatrixView<const float> delta;  // (rows, outputs)
-  SparseRows sparse_delta;        // instead of delta, if there is one
-  Panels transposed;              // W^T (outputs, inputs)
+  Products products = Products::float32;
+  MatrixView<const float> delta;      // (rows, outputs), floats or pairs, as the weights
+  MatrixView<const float> delta_low;  // bfloat16_3x only
+  SparseRows sparse_delta;            // instead of delta, if there is one, in float32
+  Panels transposed;                  // W^T (outputs, inputs)
   Range panels;
   ActivationGradient below;
 };
@@ -164,7 +205,7 @@ struct UpdateRule {
   return rule == Rule::sgd ? 0 : rule == Rule::adam ? 2 : 1;
 }
 
-/// One summand of a weight gradient: a^T b over the rows of the slab.
+/// One summand of a weight gradient: a^T b over the rows of the slab, of floats or of pairs along them.
 struct GradientTerm {
   MatrixView<const float> a;  // (rows, inputs of the weight)
   MatrixView<const float> b;  // (rows, outputs of the weight)
@@ -215,8 +256,7 @@ struct DenseWeightGradient {
   float* weights = nullptr;  // panels of W
   float* first_moment = nullptr;
   float* second_moment = nullptr;
-  float* transposed = nullptr;  // panels of W^T; null: nobody reads them
-  Index transposed_width = 0;
+  WeightCopies copies;
   float* gradient = nullptr;  // panels like W: sums of earlier slabs, or the store's destination
   bool add_stored = false;    // begin from what `gradient` holds
   bool last = true;           // false: more slabs follow, only store the running sum
@@ -255,8 +295,7 @@ struct StoredUpdate {
   float* weights = nullptr;
   float* first_moment = nullptr;
   float* second_moment = nullptr;
-  float* transposed = nullptr;
-  Index transposed_width = 0;
+  WeightCopies copies;
   const float* gradient = nullptr;
   const UpdateRule* rule = nullptr;
 };
@@ -390,14 +429,17 @@ struct KernelTable {
   const char* name;
   Index lanes;
   bool fused;                 // has fused multiply-add: bits agree with every other fused table
+  bool multiplies_pairs;      // has an instruction for bfloat16 pairs; else they are computed in float32
   const Index* panel_widths;  // those it has tiles for, multiples of 16, narrowest first
   int panel_width_count;
   void (*dense_forward)(const DenseForward&);
+  void (*dense_loss)(const DenseForward&);  // the end of dense_forward, from given pre-activations
   void (*dense_input_gradient)(const DenseInputGradient&);
   bool (*dense_weight_gradient)(const DenseWeightGradient&);  // false: a weight became non-finite
   bool (*vector_gradient)(const VectorGradient&);
   bool (*stored_update)(const StoredUpdate&);
-  void (*transpose_panels)(const Panels& from, float* to, Index to_width);
+  void (*copy_weights)(const Panels& from, const WeightCopies& to);
+  void (*pack_pairs)(const PackPairs&);
   void (*chain_rule)(const ChainRule&);
   void (*corrupt)(const Corrupt&);
   void (*sample_gaussian)(const GaussianSample&);
@@ -435,6 +477,13 @@ struct TableList {
 /// The fastest table, or the one DIABOLO_ISA names. Throws std::invalid_argument, listing the levels, for a
 /// name that is unknown or that this machine cannot run; std::runtime_error on a CPU below every table.
 [[nodiscard]] const KernelTable& select_table();
+
+/// Whether this machine computes products of bfloat16 pairs with this table faster than those of floats.
+[[nodiscard]] bool pairs_are_faster(const KernelTable& table);
+
+/// Whether the form of products that is asked for is to be used even where it is slower, or computed in
+/// float32: DIABOLO_FORCE_MATMUL_PRECISION=1, for tests.
+[[nodiscard]] bool forces_precision();
 
 /// The table of that name. Throws std::invalid_argument, listing the levels, if this machine has none.
 [[nodiscard]] const KernelTable& find_table(const char* name);

@@ -9,6 +9,9 @@
 namespace diabolo::kernels {
 
 #if defined(__x86_64__)
+namespace avx512_bf16 {
+extern const KernelTable table;
+}
 namespace avx512 {
 extern const KernelTable table;
 }
@@ -37,6 +40,7 @@ TableList available_tables() {
       if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
         list.tables[list.count++] = &avx512::table;
+        if (__builtin_cpu_supports("avx512bf16")) list.tables[list.count++] = &avx512_bf16::table;
       }
     }
   }
@@ -55,6 +59,21 @@ const KernelTable& select_table() {
   const char* wish = std::getenv("DIABOLO_ISA");
   if (wish == nullptr || *wish == '\0') return *list.tables[list.count - 1];
   return find_table(wish);
+}
+
+bool pairs_are_faster(const KernelTable& table) {
+#if defined(__x86_64__)
+  // Zen 4 and later begin as many VDPBF16PS as VFMADD in a cycle, with twice the products each. Intel's
+  // processors begin half as many.
+  return table.multiplies_pairs && __builtin_cpu_is("amd");
+#else
+  return table.multiplies_pairs;
+#endif
+}
+
+bool forces_precision() {
+  const char* const forced = std::getenv("DIABOLO_FORCE_MATMUL_PRECISION");
+  return forced != nullptr && std::string(forced) == "1";
 }
 
 const KernelTable& find_table(const char* name) {

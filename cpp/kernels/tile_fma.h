@@ -45,9 +45,17 @@ constexpr int tile_rows() {
 #endif
 }
 
+/// What one step of a sum adds: the product of two floats, or the two products of two pairs of bfloat16.
+struct FloatProduct {
+  static DIABOLO_INLINE Vec add(Vec x, Vec y, Vec sum) { return fma(x, y, sum); }
+};
+struct PairProduct {
+  static DIABOLO_INLINE Vec add(Vec x, Vec y, Vec sum) { return add_pair_products(x, y, sum); }
+};
+
 /// tile (rows, width): element (i, j) is the sum over k < count of a[i * row_stride + k * step] b[k *
 /// b_stride + j], added to what the tile holds if the sum has `begun`.
-template <int rows, int vectors>
+template <class Product, int rows, int vectors>
 DIABOLO_INLINE void multiply(const float* a, Index row_stride, Index step, const float* b, Index b_stride,
                              Index count, bool begun, float* tile) {
   Vec sum[rows][vectors];
@@ -64,7 +72,7 @@ DIABOLO_INLINE void multiply(const float* a, Index row_stride, Index step, const
     for (int i = 0; i < rows; ++i) {
       const Vec x = broadcast(a[i * row_stride + k * step]);
 #pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sum[i][j] = fma(x, y[j], sum[i][j]);
+      for (int j = 0; j < vectors; ++j) sum[i][j] = Product::add(x, y[j], sum[i][j]);
     }
   }
 #pragma GCC unroll 16
@@ -74,17 +82,18 @@ DIABOLO_INLINE void multiply(const float* a, Index row_stride, Index step, const
   }
 }
 
-/// tile = A B:  A is `rows` rows of `count` floats, B a panel (count, width).
-template <int rows, int vectors>
-void multiply_rows(const float* a, Index a_stride, const float* panel, Index count, float* tile) {
-  multiply<rows, vectors>(a, a_stride, 1, panel, vectors * kLanes, count, false, tile);
+/// tile = A B:  A is `rows` rows of `count` terms, B a panel (count, width). Added to the tile if it has
+/// `begun`.
+template <class Product, int rows, int vectors>
+void multiply_rows(const float* a, Index a_stride, const float* panel, Index count, bool begun, float* tile) {
+  multiply<Product, rows, vectors>(a, a_stride, 1, panel, vectors * kLanes, count, begun, tile);
 }
 
 /// tile = A^T B over `count` rows:  A and B are row-major, the tile's rows are columns of A.
-template <int rows, int vectors>
+template <class Product, int rows, int vectors>
 void multiply_columns(const float* a, Index a_stride, const float* b, Index b_stride, Index count, bool begun,
                       float* tile) {
-  multiply<rows, vectors>(a, 1, a_stride, b, b_stride, count, begun, tile);
+  multiply<Product, rows, vectors>(a, 1, a_stride, b, b_stride, count, begun, tile);
 }
 
 }  // namespace

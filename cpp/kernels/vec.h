@@ -63,6 +63,18 @@ DIABOLO_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
+/// The products of the bfloat16 pairs in each lane of a and b, added to c: that of the second numbers first,
+/// and rounded after each.
+DIABOLO_INLINE Vec add_pair_products(Vec a, Vec b, Vec c) {
+#if defined(__AVX512BF16__)
+  return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#else
+  const VecI second = broadcast_int(static_cast<std::int32_t>(0xffff0000u));
+  const Vec sum = fma(from_bits(bits_of(a) & second), from_bits(bits_of(b) & second), c);
+  return fma(from_bits(bits_of(a) << 16), from_bits(bits_of(b) << 16), sum);
+#endif
+}
+
 /// a > b ? a : b, so b where either is NaN: the x86 rule, kept everywhere.
 DIABOLO_INLINE Vec max(Vec a, Vec b) {
 #if defined(__AVX512F__)

@@ -16,15 +16,15 @@ constexpr double kCostPerCall = 5e7;
 /// Operations for one output of a layer whose input is a list, about: its length hardly ever exceeds this.
 constexpr double kCostOfSparseInput = 200.0;
 
-/// Calls `work(panels)` for pieces of all panels, polling in between.
+/// Calls `work(panels)` for pieces of a part of the panels, polling in between.
 template <class Work>
-void in_pieces(Worker& worker, const kernels::Panels& panels, Index rows, const Work& work) {
+void in_pieces(Worker& worker, const kernels::Panels& panels, UnitPart part, Index rows, const Work& work) {
   const double panel_cost =
       2.0 * static_cast<double>(rows) * static_cast<double>(panels.inputs * panels.width);
-  const Index count = panels.count();
+  const Range mine = part.of(panels.count());
   const auto piece = std::max<Index>(1, static_cast<Index>(kCostPerCall / std::max(panel_cost, 1.0)));
-  for (Index first = 0; first < count; first += piece) {
-    const Range which{first, std::min(first + piece, count)};
+  for (Index first = mine.begin; first < mine.end; first += piece) {
+    const Range which{first, std::min(first + piece, mine.end)};
     work(which);
     if (worker.poll(panel_cost * static_cast<double>(which.size()))) return;
   }
@@ -37,6 +37,8 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
+      products_(place.takes_floats ? kernels::Products::float32
+                                   : usable_products(table, spec.products, spec.inputs, spec.outputs)),
       tied_(!spec.tied_to.empty()),
       learns_variance_(spec.variance == OutputVariance::learned),
       place_(place) {
@@ -47,10 +49,13 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
     require(kernel_ >= 0, spec.name + " is tied to " + spec.tied_to + ", which is not a layer below it.");
     require(plan.at(kernel_).rows == outputs_ && plan.at(kernel_).cols == inputs_,
             spec.name + " is tied to " + spec.tied_to + ", whose shape is not its mirror image.");
+    require(plan.at(kernel_).products == products_,
+            spec.name + " is tied to " + spec.tied_to + ", which multiplies in another precision.");
     plan.use_transposed_in_forward(kernel_);
   } else {
     const bool multiplies_by_transpose = place.trainable_below && !place.sparse_below;
-    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, multiplies_by_transpose);
+    kernel_ =
+        plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, multiplies_by_transpose, products_);
   }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
@@ -66,11 +71,16 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   LayerBooking booking;
   const bool training = purpose == Purpose::training;
   if (!training || !last) booking.output = plan.book(rows, outputs_);
+  const bool sums_over_rows = training && !place_.sparse_above;
+  booking.input_pairs = book_pairs(plan, rows, inputs_, products_, {true, sums_over_rows});
   const bool takes_derivative = training || (place_.differentiated && purpose == Purpose::evaluation);
   if (takes_derivative && !last && kernels::derivative_reads_preactivation(activation_)) {
     booking.preactivation = plan.book(rows, outputs_);
   }
   if (!training) return booking;
+  if (sums_over_rows) {
+    booking.delta_pairs = book_pairs(plan, rows, outputs_, products_, {place_.trainable_below, true});
+  }
   booking.delta = plan.book(rows, outputs_);
   if (slope_ >= 0) booking.slope_terms = plan.book(rows, outputs_);
   if (learns_variance_) booking.variance_terms = plan.book(rows, outputs_);
@@ -80,40 +90,84 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
 // A tied kernel is the other layer's, transposed: its two packed forms change places.
 
 kernels::Panels Dense::forward_panels(const Parameters& parameters) const {
-  const Parameter& p = parameters.at(kernel_);
-  if (tied_) return {parameters.transposed(kernel_), p.cols, p.rows, p.transposed_width};
-  return {parameters.weights(kernel_), p.rows, p.cols, p.width};
+  return tied_ ? parameters.transposed_panels(kernel_) : parameters.panels(kernel_);
 }
 
 kernels::Panels Dense::backward_panels(const Parameters& parameters) const {
-  const Parameter& p = parameters.at(kernel_);
-  if (tied_) return {parameters.weights(kernel_), p.rows, p.cols, p.width};
-  return {parameters.transposed(kernel_), p.cols, p.rows, p.transposed_width};
+  return tied_ ? parameters.panels(kernel_) : parameters.transposed_panels(kernel_);
 }
 
-void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
-                    const kernels::LossEpilogue* loss) const {
+kernels::DenseForward Dense::product(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
   kernels::DenseForward f;
-  f.x = constant(rows_of(buffers.input, rows));
-  if (buffers.sparse_input) f.sparse_x = buffers.sparse_input.values_of(rows);
+  f.products = products_;
+  if (products_ == kernels::Products::float32) {
+    f.x = constant(rows_of(buffers.input, rows));
+    if (buffers.sparse_input) f.sparse_x = buffers.sparse_input.values_of(rows);
+  } else {
+    f.x = constant(rows_of(buffers.input_pairs.along_columns[0], rows));
+    f.x_low = constant(rows_of(buffers.input_pairs.along_columns[1], rows));
+  }
   f.weights = forward_panels(pass.parameters);
   f.bias = pass.parameters.weights(bias_);
   f.slope = slope_ < 0 ? nullptr : pass.parameters.weights(slope_);
   f.activation = activation_;
   f.preactivation = rows_of(buffers.preactivation, rows);
   f.y = rows_of(buffers.output, rows);
-  kernels::LossEpilogue with_variance;
-  f.loss = loss;
-  if (loss != nullptr && log_variance_ >= 0) {
-    with_variance = *loss;
-    with_variance.log_variance = pass.parameters.weights(log_variance_);
-    with_variance.variance_terms = rows_of(buffers.variance_terms, rows);
-    f.loss = &with_variance;
+  return f;
+}
+
+kernels::LossEpilogue Dense::with_variance(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                                           const kernels::LossEpilogue& loss) const {
+  kernels::LossEpilogue result = loss;
+  if (log_variance_ >= 0) {
+    result.log_variance = pass.parameters.weights(log_variance_);
+    result.variance_terms = rows_of(buffers.variance_terms, rows);
   }
-  in_pieces(pass.worker, f.weights, rows.size(), [&](Range panels) {
+  return result;
+}
+
+bool Dense::prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
+  if (products_ == kernels::Products::float32) return false;
+  pack_pairs(pass.kernels, buffers.input, buffers.input_pairs, rows);
+  return true;
+}
+
+void Dense::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                    const kernels::LossEpilogue* loss) const {
+  static_cast<void>(prepare_input(pass, buffers, rows));
+  kernels::DenseForward f = product(pass, buffers, rows);
+  kernels::LossEpilogue epilogue;
+  if (loss != nullptr) {
+    epilogue = with_variance(pass, buffers, rows, *loss);
+    f.loss = &epilogue;
+  }
+  in_pieces(pass.worker, f.weights, {}, rows.size(), [&](Range panels) {
     f.panels = panels;
     pass.kernels.dense_forward(f);
   });
+}
+
+void Dense::forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                         bool last) const {
+  kernels::DenseForward f = product(pass, buffers, rows);
+  if (last) {
+    f.activation = kernels::Activation::identity;
+    f.preactivation = rows_of(buffers.delta, rows);
+    f.y = {};
+  }
+  in_pieces(pass.worker, f.weights, part, rows.size(), [&](Range panels) {
+    f.panels = panels;
+    pass.kernels.dense_forward(f);
+  });
+}
+
+void Dense::loss_of_rows(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                         const kernels::LossEpilogue& loss) const {
+  const kernels::LossEpilogue epilogue = with_variance(pass, buffers, rows, loss);
+  kernels::DenseForward f = product(pass, buffers, rows);
+  f.preactivation = rows_of(buffers.delta, rows);
+  f.loss = &epilogue;
+  pass.kernels.dense_loss(f);
 }
 
 kernels::ActivationGradient Dense::activation_gradient(const Parameters& parameters,
@@ -127,6 +181,12 @@ kernels::ActivationGradient Dense::activation_gradient(const Parameters& paramet
   return g;
 }
 
+void Dense::receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
+  if (products_ != kernels::Products::float32 && !place_.sparse_above) {
+    pack_pairs(pass.kernels, buffers.delta, buffers.delta_pairs, rows);
+  }
+}
+
 void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                            const kernels::ActivationGradient& below) const {
   if (buffers.sparse_input) {
@@ -137,27 +197,48 @@ void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range 
     g.dots = rows_of(buffers.sparse_input.gradients, rows);
     return pass.kernels.sparse_dots(g);
   }
+  input_gradient_part(pass, buffers, rows, {}, below);
+}
+
+void Dense::input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                                const kernels::ActivationGradient& below) const {
   kernels::DenseInputGradient g;
-  g.delta = constant(rows_of(buffers.delta, rows));
-  if (buffers.sparse_delta) g.sparse_delta = buffers.sparse_delta.gradients_of(rows);
+  g.products = products_;
+  if (products_ == kernels::Products::float32) {
+    g.delta = constant(rows_of(buffers.delta, rows));
+    if (buffers.sparse_delta) g.sparse_delta = buffers.sparse_delta.gradients_of(rows);
+  } else {
+    g.delta = constant(rows_of(buffers.delta_pairs.along_columns[0], rows));
+    g.delta_low = constant(rows_of(buffers.delta_pairs.along_columns[1], rows));
+  }
   g.transposed = backward_panels(pass.parameters);
   g.below = rows_of(below, rows);
-  in_pieces(pass.worker, g.transposed, rows.size(), [&](Range panels) {
+  in_pieces(pass.worker, g.transposed, part, rows.size(), [&](Range panels) {
     g.panels = panels;
     pass.kernels.dense_input_gradient(g);
   });
 }
 
 void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) const {
-  const auto input = constant(buffers.input);
-  const auto delta = constant(buffers.delta);
+  const auto add = [&](MatrixView<float> input, MatrixView<float> delta) {
+    const MatrixView<float> a = tied_ ? delta : input;
+    const MatrixView<float> b = tied_ ? input : delta;
+    list.add_product(kernel_, constant(a), constant(b));
+  };
+  const auto& inputs = buffers.input_pairs.along_rows;
+  const auto& deltas = buffers.delta_pairs.along_rows;
   if (buffers.sparse_input || buffers.sparse_delta) {
     sparse_gradients(buffers, list);
-  } else if (tied_) {
-    list.add_product(kernel_, delta, input);
+  } else if (products_ == kernels::Products::float32) {
+    add(buffers.input, buffers.delta);
   } else {
-    list.add_product(kernel_, input, delta);
+    add(inputs[0], deltas[0]);
   }
+  if (products_ == kernels::Products::bfloat16_3x && !buffers.sparse_delta) {
+    add(inputs[0], deltas[1]);
+    add(inputs[1], deltas[0]);
+  }
+  const auto delta = constant(buffers.delta);
   list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));

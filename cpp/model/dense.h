@@ -18,7 +18,8 @@ struct DenseSpec {
   std::string initializer = "glorot_uniform";
   std::string tied_to = "";  // another layer, whose kernel, transposed, is this one's; empty: none
   OutputVariance variance = OutputVariance::none;
-  double initial_variance = 1.0;  // if there is one
+  double initial_variance = 1.0;                            // if there is one
+  kernels::Products products = kernels::Products::float32;  // at least so precise, see usable_products
 };
 
 /// What a dense layer needs to know of its neighbours.
@@ -27,6 +28,7 @@ struct DensePlace {
   bool differentiated = false;   // one above wants this one's derivative, also where nobody trains
   bool sparse_below = false;     // the layer below passes a list on, for each row
   bool sparse_above = false;     // the layer above does, of this one's outputs
+  bool takes_floats = false;     // its weights are read otherwise than by its own products
 };
 
 class Dense final : public Layer {
@@ -42,8 +44,17 @@ class Dense final : public Layer {
                const kernels::LossEpilogue* loss) const override;
   [[nodiscard]] kernels::ActivationGradient activation_gradient(const Parameters& parameters,
                                                                 const LayerBuffers& buffers) const override;
+  void receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
+  [[nodiscard]] bool shares_units() const override { return !place_.sparse_below; }
+  [[nodiscard]] bool prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
+  void forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                    bool last) const override;
+  void loss_of_rows(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                    const kernels::LossEpilogue& loss) const override;
+  void input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                           const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
 
   /// The lists of the layer below, ordered by units, are made between two meetings.
@@ -52,15 +63,22 @@ class Dense final : public Layer {
                         Index rows) const override;
 
   [[nodiscard]] double forward_cost() const override;
+  [[nodiscard]] kernels::Products products() const { return products_; }
 
  private:
   void sparse_gradients(const LayerBuffers& buffers, GradientList& list) const;
+  /// The forward product of some rows, without a loss.
+  [[nodiscard]] kernels::DenseForward product(const Pass& pass, const LayerBuffers& buffers,
+                                              Range rows) const;
+  [[nodiscard]] kernels::LossEpilogue with_variance(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                                                    const kernels::LossEpilogue& loss) const;
   [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
   [[nodiscard]] kernels::Panels backward_panels(const Parameters& parameters) const;
 
   const Index inputs_;
   const Index outputs_;
   const kernels::Activation activation_;
+  const kernels::Products products_;
   const bool tied_;
   int kernel_ = -1;
   int bias_ = -1;

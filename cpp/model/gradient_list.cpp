@@ -124,7 +124,8 @@ bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const 
   const Target& target = targets_[unit.target];
   const Parameter& p = parameters_.at(target.parameter);
   auto terms = target.terms;
-  for (kernels::GradientTerm& term : terms) term.a.rows = term.b.rows = pass.rows;
+  const Index rows = kernels::terms_of(pass.rows, p.products);
+  for (kernels::GradientTerm& term : terms) term.a.rows = term.b.rows = rows;
 
   kernels::DenseWeightGradient g;
   g.terms = terms.data();
@@ -142,8 +143,7 @@ bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const 
   g.weights = parameters_.weights(target.parameter);
   g.first_moment = parameters_.moment(0, target.parameter);
   g.second_moment = parameters_.moment(1, target.parameter);
-  g.transposed = parameters_.transposed(target.parameter);
-  g.transposed_width = p.transposed_width;
+  g.copies = parameters_.copies(target.parameter);
   g.gradient = parameters_.gradient(target.parameter);
   g.add_stored = pass.add_stored;
   g.last = pass.last;
@@ -195,8 +195,7 @@ bool GradientList::update_from_stored(Worker& worker, const StepRules& rules) co
     u.weights = parameters_.weights(target.parameter) + shift;
     u.first_moment = moment(0);
     u.second_moment = moment(1);
-    u.transposed = parameters_.transposed(target.parameter);
-    u.transposed_width = p.transposed_width;
+    u.copies = parameters_.copies(target.parameter);
     u.gradient = parameters_.gradient(target.parameter) + shift;
     u.rule = p.is_kernel ? &rules.kernels : &rules.vectors;
     finite &= table_.stored_update(u);

@@ -31,7 +31,7 @@ class GradientList {
  public:
   GradientList(const kernels::KernelTable& table, Parameters& parameters);
 
-  /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs).
+  /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs); of pairs, if its products are.
   void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
 
   /// Kernel `number` gets a term with few elements. It must have no other terms but such.
@@ -59,7 +59,7 @@ class GradientList {
   [[nodiscard]] double gradient_norm() const;
 
  private:
-  static constexpr int kMostTerms = 3;  // one more for tied weights, and one for a penalty on the Jacobian
+  static constexpr int kMostTerms = 6;  // two layers with tied weights, three products each
   static constexpr int kMostSparseTerms = 2;
 
   struct Target {

@@ -21,7 +21,7 @@ struct EncoderLayer {
 
   [[nodiscard]] kernels::Panels panels(const Parameters& parameters) const {
     const Parameter& p = parameters.at(kernel);
-    return {transposed.data(), p.cols, p.rows, p.transposed_width};
+    return {transposed.data(), p.cols, p.rows, p.transposed_width, nullptr};
   }
 };
 
@@ -34,9 +34,12 @@ std::vector<EncoderLayer> encoder_of(const Network& network, const Parameters& p
     require(dense != nullptr, "only an encoder of dense layers has a Jacobian.");
     const int kernel = parameters.find(dense->name + ".kernel");
     const Parameter& p = parameters.at(kernel);
-    encoder.push_back({network.layer(i), kernel, AlignedBuffer<float>(p.transposed_size)});
-    network.kernels().transpose_panels({parameters.weights(kernel), p.rows, p.cols, p.width},
-                                       encoder.back().transposed.data(), p.transposed_width);
+    const Index floats = checked_product(p.cols, round_up(p.rows, p.transposed_width));
+    encoder.push_back({network.layer(i), kernel, AlignedBuffer<float>(floats)});
+    kernels::WeightCopies copies;
+    copies.transposed = encoder.back().transposed.data();
+    copies.transposed_width = p.transposed_width;
+    network.kernels().copy_weights({parameters.weights(kernel), p.rows, p.cols, p.width, nullptr}, copies);
   }
   return encoder;
 }

@@ -36,16 +36,6 @@ void multiply(const Pass& pass, MatrixView<const float> x, const kernels::Panels
   pass.kernels.dense_input_gradient(g);
 }
 
-kernels::Panels forward_panels(const Parameters& parameters, int kernel) {
-  const Parameter& p = parameters.at(kernel);
-  return {parameters.weights(kernel), p.rows, p.cols, p.width};
-}
-
-kernels::Panels backward_panels(const Parameters& parameters, int kernel) {
-  const Parameter& p = parameters.at(kernel);
-  return {parameters.transposed(kernel), p.cols, p.rows, p.transposed_width};
-}
-
 const float* slope_of(const Parameters& parameters, const DifferentiatedLayer& layer) {
   return layer.slope < 0 ? nullptr : parameters.weights(layer.slope);
 }
@@ -86,7 +76,7 @@ LayerBooking JacobianPenalty::book(WorkspacePlan& plan, Index rows, Purpose purp
 void JacobianPenalty::batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
                                        Index /*rows*/) const {
   if (units.size() == 0) return;
-  pass.kernels.squared_column_norms(forward_panels(pass.parameters, encoder_.front().kernel), units,
+  pass.kernels.squared_column_norms(pass.parameters.panels(encoder_.front().kernel), units,
                                     buffers.unit_statistics.row(0));
 }
 
@@ -123,7 +113,7 @@ void JacobianPenalty::tangents_forward(const Pass& pass, const LayerBuffers& buf
     const DifferentiatedLayer& layer = encoder_[l];
     const MatrixView<float> product = rows_of(buffers.own[product_of(l)], rows);
     multiply(pass, constant(rows_of(buffers.own[tangent_into(l)], rows)),
-             forward_panels(pass.parameters, layer.kernel), product);
+             pass.parameters.panels(layer.kernel), product);
     kernels::TangentForward t;
     t.activation = layer.activation;
     t.kept = rows_of(kept_for_derivative(buffers.below[l]), rows);
@@ -151,7 +141,7 @@ void JacobianPenalty::tangents_backward(const Pass& pass, const LayerBuffers& bu
     t.product = rows_of(buffers.own[product_of(l)], rows);
     pass.kernels.tangent_backward(t);
     if (l == 0) return;
-    multiply(pass, constant(t.gradient), backward_panels(pass.parameters, layer.kernel),
+    multiply(pass, constant(t.gradient), pass.parameters.transposed_panels(layer.kernel),
              rows_of(buffers.own[gradient_of(l - 1)], rows));
   }
 }

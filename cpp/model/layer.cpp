@@ -23,6 +23,21 @@ kernels::ActivationGradient Layer::activation_gradient(const Parameters& /*param
 void Layer::amend_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,
                            Index /*layer*/) const {}
 
+void Layer::receive_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/) const {}
+
+bool Layer::prepare_input(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/) const {
+  return false;
+}
+
+void Layer::forward_part(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,
+                         UnitPart /*part*/, bool /*last*/) const {}
+
+void Layer::loss_of_rows(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,
+                         const kernels::LossEpilogue& /*loss*/) const {}
+
+void Layer::input_gradient_part(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,
+                                UnitPart /*part*/, const kernels::ActivationGradient& /*below*/) const {}
+
 void Layer::list_gradients(const LayerBuffers& /*buffers*/, GradientList& /*list*/) const {}
 
 void Layer::batch_statistics(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*units*/,

@@ -11,6 +11,7 @@
 #include "base/workspace.h"
 #include "kernels/kernels.h"
 #include "model/gradient_list.h"
+#include "model/pairs.h"
 #include "model/parameters.h"
 #include "model/sparse_code.h"
 
@@ -29,8 +30,10 @@ struct LayerBooking {
   WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch, or kept from step to step
   SparseBooking sparse;                    // of a layer whose outputs are few
   std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
-  bool passes_input_on = false;            // its output is its input: nothing is booked for it
-  bool sees_below = false;                 // it wants the buffers of the layers below
+  Pairs<WorkspacePlan::Buffer> input_pairs;
+  Pairs<WorkspacePlan::Buffer> delta_pairs;
+  bool passes_input_on = false;  // its output is its input: nothing is booked for it
+  bool sees_below = false;       // it wants the buffers of the layers below
 };
 
 /// The same in a workspace, with the layer's input: the output of the layer below, or the batch.
@@ -50,6 +53,8 @@ struct LayerBuffers {
   SparseCode sparse_delta;  // of the layer above, through which gradients come: the delta has no others
   std::vector<MatrixView<float>> own;
   std::vector<LayerBuffers> below;  // of the layers below, from the input on, where the layer wants them
+  Pairs<MatrixView<float>> input_pairs;
+  Pairs<MatrixView<float>> delta_pairs;
 };
 
 /// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
@@ -85,6 +90,15 @@ struct Pass {
   const StepContext* step = nullptr;  // null: inference, where layers add no noise
 };
 
+/// One of several about equal parts of a layer's units.
+struct UnitPart {
+  Index number = 0;
+  Index count = 1;
+
+  /// Its share of n things.
+  [[nodiscard]] Range of(Index n) const { return {n * number / count, n * (number + 1) / count}; }
+};
+
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -106,6 +120,9 @@ class Layer {
   [[nodiscard]] virtual kernels::ActivationGradient activation_gradient(const Parameters& parameters,
                                                                         const LayerBuffers& buffers) const;
 
+  /// The delta of `rows` is complete: for what a layer makes of it before any product does.
+  virtual void receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const;
+
   /// The gradient at the input for `rows`, taken through the activation of the layer below. Asked only where
   /// a layer below has parameters.
   virtual void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
@@ -115,6 +132,23 @@ class Layer {
   /// the gradient at the pre-activation of each layer below, as soon as that is there.
   [[nodiscard]] virtual bool amends_below() const { return false; }
   virtual void amend_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows, Index layer) const;
+
+  // ---- Layers whose units can be shared out ----
+
+  /// Whether the outputs of forward, and the inputs of input_gradient, can be computed in parts, each for
+  /// rows of any number: for when there are too few rows to share (layered_pass.h).
+  [[nodiscard]] virtual bool shares_units() const { return false; }
+  /// What forward does with all rows of the input before it multiplies. False: nothing.
+  [[nodiscard]] virtual bool prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const;
+  /// `part` of the outputs of `rows`; of the last layer their pre-activations, left in delta.
+  virtual void forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                            bool last) const;
+  /// What forward does with its loss, from the pre-activations in delta.
+  virtual void loss_of_rows(const Pass& pass, const LayerBuffers& buffers, Range rows,
+                            const kernels::LossEpilogue& loss) const;
+  /// `part` of the gradient at the input of `rows`.
+  virtual void input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
+                                   const kernels::ActivationGradient& below) const;
 
   /// Which products and column sums make up the gradients of its parameters, if it has any.
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;

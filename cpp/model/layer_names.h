@@ -18,6 +18,10 @@ constexpr Named<kernels::Activation> kActivations[] = {{"identity", kernels::Act
                                                        {"silu", kernels::Activation::silu},
                                                        {"softplus", kernels::Activation::softplus}};
 
+constexpr Named<kernels::Products> kProducts[] = {{"float32", kernels::Products::float32},
+                                                  {"bfloat16_3x", kernels::Products::bfloat16_3x},
+                                                  {"bfloat16", kernels::Products::bfloat16}};
+
 constexpr Named<kernels::CorruptionKind> kCorruptions[] = {
     {"gaussian", kernels::CorruptionKind::gaussian},
     {"masking", kernels::CorruptionKind::masking},

@@ -1,6 +1,7 @@
 // See layer_spec.h.
 #include "model/layer_spec.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/check.h"
@@ -26,6 +27,12 @@ struct Maker {
     at.differentiated = place.differentiated;
     at.sparse_below = !place.below.empty() && is_sparse(place.below.back());
     at.sparse_above = !place.above.empty() && is_sparse(place.above.front());
+    const bool tied_above = std::any_of(place.above.begin(), place.above.end(), [&](const LayerSpec& above) {
+      const auto* const dense = std::get_if<DenseSpec>(&above);
+      return dense != nullptr && dense->tied_to == spec.name;
+    });
+    at.takes_floats =
+        at.differentiated || at.sparse_below || (at.sparse_above && (at.trainable_below || tied_above));
     return std::make_unique<Dense>(table, plan, spec, at);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {

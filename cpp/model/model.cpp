@@ -66,8 +66,7 @@ void Model::set_scaler(Scaler scaler) {
 
 Index Model::planned_bytes(const Network& network) {
   const ParameterPlan& plan = network.parameter_plan();
-  return checked_product(checked_sum(plan.floats(), plan.transposed_floats(Purpose::inference)),
-                         sizeof(float));
+  return checked_product(checked_sum(plan.floats(), plan.copied_floats(Purpose::inference)), sizeof(float));
 }
 
 }  // namespace diabolo

@@ -69,6 +69,7 @@ DenseSpec dense_from(const JsonValue& layer) {
     spec.variance = value_of(kOutputVariances, text(layer, "variance"));
     spec.initial_variance = real(layer, "initial_variance");
   }
+  if (layer.find("products") != nullptr) spec.products = value_of(kProducts, text(layer, "products"));
   return spec;
 }
 

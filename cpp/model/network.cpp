@@ -72,6 +72,8 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     }
     for (const WorkspacePlan::Buffer& own : b.own) layer_buffers.own.push_back(workspace.view(own));
     if (b.sees_below) layer_buffers.below = buffers.of_layer;
+    layer_buffers.input_pairs = diabolo::lay_out(b.input_pairs, workspace);
+    layer_buffers.delta_pairs = diabolo::lay_out(b.delta_pairs, workspace);
     if (layer_buffers.element_weights.data != nullptr) {
       buffers.element_weights = layer_buffers.element_weights;
     }
@@ -89,11 +91,17 @@ void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range lay
 }
 
 void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const {
-  for (Index i = buffers.layers.end - 1; i > first_trainable_; --i) {
+  for (Index i = buffers.layers.end - 1; i >= first_trainable_; --i) {
+    layer(i).receive_gradient(pass, buffers.at(i), rows);
+    if (i == first_trainable_) break;
     const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
     layer(i).input_gradient(pass, buffers.at(i), rows, below);
-    if (i <= amending_) layer(amending_).amend_gradient(pass, buffers.at(amending_), rows, i - 1);
+    amend_gradient(pass, buffers, rows, i);
   }
+}
+
+void Network::amend_gradient(const Pass& pass, const NetworkBuffers& buffers, Range rows, Index i) const {
+  if (i <= amending_) layer(amending_).amend_gradient(pass, buffers.at(amending_), rows, i - 1);
 }
 
 void Network::weight_statistics(const Pass& pass, const NetworkBuffers& buffers) const {

@@ -41,6 +41,9 @@ class Network {
   [[nodiscard]] Index code_layers() const { return code_layers_; }
   [[nodiscard]] const Layer& layer(Index i) const { return *layers_[static_cast<std::size_t>(i)]; }
 
+  /// No gradient is wanted below the pre-activation of this layer.
+  [[nodiscard]] Index first_trainable() const { return first_trainable_; }
+
   [[nodiscard]] Range all() const { return {0, size()}; }
   [[nodiscard]] Range encoder() const { return {0, code_layers_}; }
   [[nodiscard]] Range decoder() const { return {code_layers_, size()}; }
@@ -53,6 +56,9 @@ class Network {
   /// All layers, cut before each that has statistics.
   [[nodiscard]] const std::vector<Range>& segments() const { return segments_; }
   [[nodiscard]] bool needs_whole_batch() const { return needs_whole_batch_; }
+
+  /// To the gradient that layer i has given the one below: what a layer above adds to it.
+  void amend_gradient(const Pass& pass, const NetworkBuffers& buffers, Range rows, Index i) const;
 
   /// A worker's share of the statistics of weights, for passes outside of training: all meet afterwards.
   void weight_statistics(const Pass& pass, const NetworkBuffers& buffers) const;
@@ -77,8 +83,8 @@ class Network {
   const kernels::KernelTable& table_;
   const std::vector<LayerSpec> specs_;
   const Index code_layers_;
-  Index first_trainable_ = 0;  // no gradient is wanted below its pre-activation
-  Index amending_ = -1;        // the layer that amends gradients below it, if any
+  Index first_trainable_ = 0;
+  Index amending_ = -1;  // the layer that amends gradients below it, if any
   ParameterPlan parameter_plan_;
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Range> segments_;

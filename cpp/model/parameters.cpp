@@ -39,7 +39,7 @@ Index place_of(const Parameter& p, Index row, Index col) {
 }  // namespace
 
 int ParameterPlan::add_kernel(const kernels::KernelTable& table, std::string name, Index inputs,
-                              Index outputs, bool needs_input_gradient) {
+                              Index outputs, bool needs_input_gradient, kernels::Products products) {
   Parameter p;
   p.name = std::move(name);
   p.rows = inputs;
@@ -50,7 +50,11 @@ int ParameterPlan::add_kernel(const kernels::KernelTable& table, std::string nam
   p.needs_input_gradient = needs_input_gradient;
   p.offset = floats_;
   p.size = panel_floats(inputs, outputs, p.width);
-  p.transposed_size = panel_floats(outputs, inputs, p.transposed_width);
+  p.products = products;
+  if (products != kernels::Products::float32) {
+    p.forward.size = panel_floats(kernels::terms_of(inputs, products), outputs, p.width);
+  }
+  p.transposed.size = panel_floats(kernels::terms_of(outputs, products), inputs, p.transposed_width);
   floats_ = checked_sum(floats_, p.size);
   list_.push_back(std::move(p));
   return static_cast<int>(list_.size()) - 1;
@@ -70,14 +74,23 @@ int ParameterPlan::add_vector(std::string name, Index units) {
 
 int ParameterPlan::find(const std::string& name) const { return find_in(list_, name); }
 
-bool ParameterPlan::has_transposed(const Parameter& p, Purpose purpose) {
-  return p.transposed_in_forward || (purpose == Purpose::training && p.needs_input_gradient);
+Index ParameterPlan::copied_floats(Purpose purpose) const {
+  std::vector<Parameter> list = list_;
+  return lay_out_copies(list, purpose);
 }
 
-Index ParameterPlan::transposed_floats(Purpose purpose) const {
+Index ParameterPlan::lay_out_copies(std::vector<Parameter>& list, Purpose purpose) {
   Index floats = 0;
-  for (const Parameter& p : list_) {
-    if (has_transposed(p, purpose)) floats = checked_sum(floats, p.transposed_size);
+  const auto lay_out = [&](Parameter::Copy& copy, int parts) {
+    for (int part = 0; part < parts; ++part) {
+      copy.offset[part] = floats;
+      floats = checked_sum(floats, copy.size);
+    }
+  };
+  for (Parameter& p : list) {
+    if (p.forward.size > 0) lay_out(p.forward, p.parts());
+    const bool in_gradient = purpose == Purpose::training && p.needs_input_gradient;
+    if (p.transposed_in_forward || in_gradient) lay_out(p.transposed, p.parts());
   }
   return floats;
 }
@@ -86,14 +99,7 @@ Parameters::Parameters(const kernels::KernelTable& table, const ParameterPlan& p
     : table_(table),
       list_(plan.list()),
       weights_(plan.floats()),
-      transposed_(plan.transposed_floats(purpose)) {
-  Index next = 0;
-  for (Parameter& p : list_) {
-    if (!ParameterPlan::has_transposed(p, purpose)) continue;
-    p.transposed_offset = next;
-    next += p.transposed_size;
-  }
-}
+      copies_(ParameterPlan::lay_out_copies(list_, purpose)) {}
 
 int Parameters::find(const std::string& name) const { return find_in(list_, name); }
 
@@ -105,14 +111,29 @@ void Parameters::add_gradient() {
   if (gradient_.size() == 0) gradient_ = AlignedBuffer<float>(weights_.size());
 }
 
-float* Parameters::transposed(int number) {
-  const Index offset = at(number).transposed_offset;
-  return offset < 0 ? nullptr : transposed_.data() + offset;
+const float* Parameters::copy(const Parameter::Copy& copy, int part) const {
+  return copy.offset[part] < 0 ? nullptr : copies_.data() + copy.offset[part];
 }
 
-const float* Parameters::transposed(int number) const {
-  const Index offset = at(number).transposed_offset;
-  return offset < 0 ? nullptr : transposed_.data() + offset;
+kernels::Panels Parameters::panels(int number) const {
+  const Parameter& p = at(number);
+  if (p.products == kernels::Products::float32) return {weights(number), p.rows, p.cols, p.width, nullptr};
+  return {copy(p.forward, 0), kernels::terms_of(p.rows, p.products), p.cols, p.width, copy(p.forward, 1)};
+}
+
+kernels::Panels Parameters::transposed_panels(int number) const {
+  const Parameter& p = at(number);
+  return {copy(p.transposed, 0), kernels::terms_of(p.cols, p.products), p.rows, p.transposed_width,
+          copy(p.transposed, 1)};
+}
+
+kernels::WeightCopies Parameters::copies(int number) {
+  const Parameter& p = at(number);
+  const auto place = [&](const Parameter::Copy& copy, int part) {
+    return copy.offset[part] < 0 ? nullptr : copies_.data() + copy.offset[part];
+  };
+  return {p.products,         place(p.forward, 0), place(p.transposed, 0),
+          p.transposed_width, place(p.forward, 1), place(p.transposed, 1)};
 }
 
 float* Parameters::moment(int which, int number) {
@@ -125,7 +146,7 @@ float* Parameters::gradient(int number) {
 
 void Parameters::import_values(int number, const float* values) {
   pack(number, values, weights(number));
-  refresh_transposed(number);
+  refresh_copies(number);
 }
 
 void Parameters::export_values(int number, float* values) const { unpack(number, weights(number), values); }
@@ -162,10 +183,10 @@ void Parameters::unpack(int number, const float* from, float* values) const {
   }
 }
 
-void Parameters::refresh_transposed(int number) {
+void Parameters::refresh_copies(int number) {
   const Parameter& p = at(number);
-  if (p.transposed_offset < 0) return;
-  table_.transpose_panels({weights(number), p.rows, p.cols, p.width}, transposed(number), p.transposed_width);
+  if (!p.is_kernel) return;
+  table_.copy_weights({weights(number), p.rows, p.cols, p.width, nullptr}, copies(number));
 }
 
 void Parameters::copy_weights_to(AlignedBuffer<float>& snapshot) const {
@@ -174,7 +195,7 @@ void Parameters::copy_weights_to(AlignedBuffer<float>& snapshot) const {
 
 void Parameters::take_weights_from(const AlignedBuffer<float>& snapshot) {
   std::copy_n(snapshot.data(), weights_.size(), weights_.data());
-  for (int i = 0; i < static_cast<int>(list_.size()); ++i) refresh_transposed(i);
+  for (int i = 0; i < static_cast<int>(list_.size()); ++i) refresh_copies(i);
 }
 
 double Parameters::penalty(double l1, double l2) const {

@@ -14,17 +14,26 @@ namespace diabolo {
 /// What a network declares of one parameter, and where it lies in the buffers.
 struct Parameter {
   std::string name;
-  Index rows = 1;                      // inputs; 1 for a vector
-  Index cols = 0;                      // outputs, or units
-  bool is_kernel = false;              // a matrix: penalised, decayed, in panels
-  Index width = 0;                     // of its panels
-  Index transposed_width = 0;          // of the panels of its transpose
+  Index rows = 1;                                           // inputs; 1 for a vector
+  Index cols = 0;                                           // outputs, or units
+  bool is_kernel = false;                                   // a matrix: penalised, decayed, in panels
+  Index width = 0;                                          // of its panels
+  Index transposed_width = 0;                               // of the panels of its transpose
+  kernels::Products products = kernels::Products::float32;  // that it enters into
   bool transposed_in_forward = false;  // a tied layer multiplies by the transpose even when nobody trains
   bool needs_input_gradient = false;   // a layer lies below: training multiplies by the transpose
   Index offset = 0;                    // in weights, moments, gradients
   Index size = 0;                      // floats there, padding included
-  Index transposed_offset = -1;        // in the transposed copies; -1: none
-  Index transposed_size = 0;
+
+  /// A part (high or low; of float32 there is but one) of the copies that products read. -1: none.
+  struct Copy {
+    Index size = 0;
+    Index offset[2] = {-1, -1};
+  };
+  Copy forward;     // panels in pairs of bfloat16
+  Copy transposed;  // panels of the transpose, in floats or pairs
+
+  [[nodiscard]] int parts() const { return products == kernels::Products::bfloat16_3x ? 2 : 1; }
 };
 
 /// What the numbers are for: training needs transposes for the input gradients, inference only tied layers'
@@ -36,7 +45,7 @@ class ParameterPlan {
  public:
   /// Returns the parameter's number.
   int add_kernel(const kernels::KernelTable& table, std::string name, Index inputs, Index outputs,
-                 bool needs_input_gradient);
+                 bool needs_input_gradient, kernels::Products products);
   int add_vector(std::string name, Index units);
   void use_transposed_in_forward(int number) {
     list_[static_cast<std::size_t>(number)].transposed_in_forward = true;
@@ -46,10 +55,12 @@ class ParameterPlan {
   [[nodiscard]] const Parameter& at(int number) const { return list_[static_cast<std::size_t>(number)]; }
   [[nodiscard]] int find(const std::string& name) const;  // -1: no such parameter
 
-  /// Floats of the weights, and of the transposed copies for a purpose.
+  /// Floats of the weights, and of their copies for a purpose.
   [[nodiscard]] Index floats() const { return floats_; }
-  [[nodiscard]] static bool has_transposed(const Parameter& p, Purpose purpose);
-  [[nodiscard]] Index transposed_floats(Purpose purpose) const;
+  [[nodiscard]] Index copied_floats(Purpose purpose) const;
+
+  /// Gives every copy that serves the purpose its place among `list`'s; returns the floats of all.
+  static Index lay_out_copies(std::vector<Parameter>& list, Purpose purpose);
 
  private:
   std::vector<Parameter> list_;
@@ -70,12 +81,15 @@ class Parameters {
 
   [[nodiscard]] float* weights(int number) { return weights_.data() + at(number).offset; }
   [[nodiscard]] const float* weights(int number) const { return weights_.data() + at(number).offset; }
-  [[nodiscard]] float* transposed(int number);  // null: not kept
-  [[nodiscard]] const float* transposed(int number) const;
+  /// What the products with a kernel or its transpose read (kept where the purpose needs it).
+  [[nodiscard]] kernels::Panels panels(int number) const;
+  [[nodiscard]] kernels::Panels transposed_panels(int number) const;
+  /// Where an update of the kernel leaves its copies.
+  [[nodiscard]] kernels::WeightCopies copies(int number);
   [[nodiscard]] float* moment(int which, int number);  // null: not kept
   [[nodiscard]] float* gradient(int number);           // null: not kept
 
-  /// Canonical order, (rows, cols) without padding. import refreshes the transposed copy.
+  /// Canonical order, (rows, cols) without padding. import refreshes the copies.
   void import_values(int number, const float* values);
   void export_values(int number, float* values) const;
   void export_gradient(int number, float* values) const;
@@ -94,14 +108,15 @@ class Parameters {
   [[nodiscard]] double penalty(double l1, double l2) const;
 
  private:
-  void refresh_transposed(int number);
+  void refresh_copies(int number);
+  [[nodiscard]] const float* copy(const Parameter::Copy& copy, int part) const;
   void pack(int number, const float* values, float* to) const;
   void unpack(int number, const float* from, float* values) const;
 
   const kernels::KernelTable& table_;
   std::vector<Parameter> list_;
   AlignedBuffer<float> weights_;
-  AlignedBuffer<float> transposed_;
+  AlignedBuffer<float> copies_;
   AlignedBuffer<float> moments_[2];
   AlignedBuffer<float> gradient_;
 };

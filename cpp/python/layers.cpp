@@ -16,7 +16,7 @@ void define_layers(py::module_& m) {
   py::class_<DenseSpec>(m, "Dense")
       .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
                        std::string initializer, std::string tied_to, const std::string& variance,
-                       double initial_variance) {
+                       double initial_variance, const std::string& products) {
              return DenseSpec{std::move(name),
                               inputs,
                               outputs,
@@ -24,11 +24,12 @@ void define_layers(py::module_& m) {
                               std::move(initializer),
                               std::move(tied_to),
                               value_of(kOutputVariances, variance),
-                              initial_variance};
+                              initial_variance,
+                              value_of(kProducts, products)};
            }),
            py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
            py::arg("initializer"), py::arg("tied_to") = "", py::arg("variance") = "none",
-           py::arg("initial_variance") = 1.0);
+           py::arg("initial_variance") = 1.0, py::arg("products") = "float32");
 
   py::class_<CorruptionSpec>(m, "Corruption")
       .def(py::init([](Index units, const std::string& kind, double amount, double corrupted_weight,

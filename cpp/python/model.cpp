@@ -104,6 +104,15 @@ std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& ro
   return as_array(std::move(out));
 }
 
+/// The products that each dense layer computes.
+std::vector<std::string> products_of(const Model& self) {
+  std::vector<std::string> names;
+  for (const Parameter& p : self.parameters().list()) {
+    if (p.is_kernel) names.emplace_back(name_of(kProducts, p.products));
+  }
+  return names;
+}
+
 }  // namespace
 
 void define_model(py::module_& m) {
@@ -139,6 +148,7 @@ void define_model(py::module_& m) {
              }
              return shapes;
            })
+      .def("products", &products_of)
       .def("get_weights", &weights_of)
       .def("with_weights", &model_with_weights)
       .def(

@@ -9,12 +9,16 @@
 #include <utility>
 
 #include "model/inference.h"
+#include "model/layered_pass.h"
 
 namespace diabolo {
 namespace {
 
 /// A slab feeds this many workers before it grows by another block of rows.
 constexpr int kThreadsPerBlock = 8;
+
+/// A worker's share of a slab begins at an even row: a pair of rows (kernels.h, Products) is one worker's.
+constexpr Index kRowGranule = 2;
 
 /// Operations of a step for each worker: about 10 us of work, against two meetings of about 1 us. Measured on
 /// 32-16-8-16-32: with batches of 256 (2.0e6 operations) two workers are 1.4 times as fast as one; with 32,
@@ -84,7 +88,7 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
   const bool keeps_gradient = settings.clip_norm > 0.0 || slab_rows < std::min(settings.batch_size, rows);
   const Index copies = 3 + kernels::moments_of(settings.optimizer.rule) + (keeps_gradient ? 1 : 0);
   Index floats = checked_product(parameters.floats(), copies);
-  floats = checked_sum(floats, parameters.transposed_floats(Purpose::training));
+  floats = checked_sum(floats, parameters.copied_floats(Purpose::training));
 
   WorkspacePlan plan;
   static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training));
@@ -184,7 +188,7 @@ bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rule
     choose_rows(slab_after(next));
   }
   observe(worker, slab);
-  const Range mine = worker.share(next.rows);
+  const Range mine = worker.share(next.rows, kRowGranule);
   weights_phase(worker, slab, clips() ? kernels::GradientUse::store : kernels::GradientUse::update, rules,
                 UpcomingRows(train_, numbers_of(next) + mine.begin, mine.size()));
   if (worker.meet()) return false;
@@ -205,7 +209,7 @@ StepContext Trainer::context(const Slab& slab) const {
 }
 
 void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
-  const Range mine = worker.share(slab.rows);
+  const Range mine = worker.share(slab.rows, kRowGranule);
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
   rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
@@ -222,23 +226,38 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   loss.delta = rows_of(last.delta, mine);
   loss.slope_terms = rows_of(last.slope_terms, mine);
 
+  const LayeredPass layered(network_, pass, buffers_, slab.rows, mine);
+  const bool by_layers = LayeredPass::serves(slab.rows, worker.count());
+  if (by_layers ? layered.forward(loss) : forward_rows(pass, slab, mine, loss)) return;
+
+  if (!worker.poll(0.0)) {  // else the pass may have been left early
+    float* row_loss = row_loss_.data() + mine.begin;
+    network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(scale), row_loss);
+    const auto finite = [](float x) { return std::isfinite(x); };
+    if (!std::all_of(row_loss, row_loss + mine.size(), finite)) give_up(worker, loss_not_finite_);
+  }
+  if (by_layers) {
+    static_cast<void>(layered.backward());  // if it was stopped, the next meeting says so again
+  } else if (mine.size() > 0 && !worker.poll(0.0)) {
+    network_.backward(pass, buffers_, mine);
+  }
+}
+
+/// A worker's rows all the way to the loss; it meets the others only before layers that look at the whole
+/// batch. True: the run is being stopped.
+bool Trainer::forward_rows(const Pass& pass, const Slab& slab, Range mine,
+                           const kernels::LossEpilogue& loss) const {
   for (const Range layers : network_.segments()) {
     if (layers.begin > 0) {
-      if (worker.meet()) return;
+      if (pass.worker.meet()) return true;
       const Layer& layer = network_.layer(layers.begin);
-      const Range units = worker.share(layer.outputs(), kernels::kGroup);
+      const Range units = pass.worker.share(layer.outputs(), kernels::kGroup);
       layer.batch_statistics(pass, buffers_.at(layers.begin), units, slab.rows);
-      if (worker.meet()) return;
+      if (pass.worker.meet()) return true;
     }
     if (mine.size() > 0) network_.forward(pass, buffers_, layers, mine, &loss);
   }
-  if (mine.size() == 0 || worker.poll(0.0)) return;
-  float* row_loss = row_loss_.data() + mine.begin;
-  network_.kernels().finish_loss(loss.lanes, mine.size(), static_cast<float>(scale), row_loss);
-  if (!std::all_of(row_loss, row_loss + mine.size(), [](float x) { return std::isfinite(x); })) {
-    return give_up(worker, loss_not_finite_);
-  }
-  network_.backward(pass, buffers_, mine);
+  return false;
 }
 
 /// Between the phases, in shares of units: the buffers stand still.

@@ -115,6 +115,8 @@ class Trainer {
   [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, const StepRules& rules);
   [[nodiscard]] StepContext context(const Slab& slab) const;
   void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
+  [[nodiscard]] bool forward_rows(const Pass& pass, const Slab& slab, Range mine,
+                                  const kernels::LossEpilogue& loss) const;
   void observe(Worker& worker, const Slab& slab);
   [[nodiscard]] double penalty() const;  // of the weights
   [[nodiscard]] std::vector<Measure> measures() const;

@@ -19,6 +19,7 @@ from diabolo._versions import show_versions
 from diabolo.exceptions import (
     InvalidDataError,
     InvalidParameterError,
+    MatmulPrecisionWarning,
     ModelFileError,
     NotFittedError,
     PosteriorCollapseWarning,
@@ -51,6 +52,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidParameterError",
     "JSONLinesLogger",
+    "MatmulPrecisionWarning",
     "ModelFileError",
     "NotFittedError",
     "Optimizer",

@@ -42,14 +42,14 @@ def dense_architecture(features: int, parameters: Any) -> Architecture:
         (features, *p.hidden_layer_sizes, p.n_components),
         p.activation,
         p.code_activation,
-        p.initializer,
+        p,
     )
     decoder = _chain(
         "decoder",
         (p.n_components, *decoder_widths, features),
         p.activation,
         output_activation(p),
-        p.initializer,
+        p,
     )
     if p.tied_weights:
         decoder = [
@@ -73,13 +73,15 @@ def output_activation(parameters: Any) -> str:
 
 
 def _chain(
-    part: str, widths: Sequence[int], activation: str, last_activation: str, initializer: str
+    part: str, widths: Sequence[int], activation: str, last_activation: str, p: Any
 ) -> list[DenseLayer]:
     layers = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         own = last_activation if index == len(widths) - 2 else activation
-        resolved = _initializer_for(own) if initializer == "auto" else initializer
-        layers.append(DenseLayer(f"{part}.{index}", inputs, outputs, own, resolved))
+        initializer = _initializer_for(own) if p.initializer == "auto" else p.initializer
+        layers.append(
+            DenseLayer(f"{part}.{index}", inputs, outputs, own, initializer, products=p.matmul_precision)
+        )
     return layers
 
 

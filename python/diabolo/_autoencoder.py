@@ -89,6 +89,11 @@ class AutoEncoder(NetworkEstimator):
         Seed of weights, shuffling and validation rows. None: a new one each time.
     n_jobs : int or None, default None
         Threads. None or -1: as many as the process may use (OMP_NUM_THREADS, CPU affinity, cgroup quota).
+    matmul_precision : {"float32", "bfloat16_3x", "bfloat16"}, default "float32"
+        The least precision that products of matrices must have. Where the machine computes the given form
+        faster than float32, it is used, in training and predictions; elsewhere float32 is, and a
+        `MatmulPrecisionWarning` says so. "bfloat16" rounds both factors to 8 bits; "bfloat16_3x" splits each
+        in two and computes three products. Sums, weights and moments are float32 always.
     verbose : {0, 1, 2}, default 0
         1: a progress bar on a terminal or in a notebook, else lines at intervals. 2: a line for each epoch.
         All on stderr.
@@ -111,6 +116,8 @@ class AutoEncoder(NetworkEstimator):
         Number of features.
     feature_names_in_ : ndarray of str objects, shape (n_features,)
         Column names; only if X was a frame whose column names are all strings.
+    matmul_precision_used_ : str
+        The least precise form of products that the network computes on this machine.
     stop_reason_ : str
         "epochs", "early_stopping", "max_seconds", "callback" or "interrupted"; "partial_fit" after that; or
         "imported", from another library.

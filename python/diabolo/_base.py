@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diabolo._fitted import Fitted
+from diabolo._precision import precision_used
 from diabolo._validation import shown
 from diabolo.exceptions import InvalidParameterError, not_fitted
 
@@ -154,6 +155,11 @@ class Estimator:
                 f"This {type(self).__name__} was fitted on data without column names: no feature_names_in_."
             )
         return np.asarray(names, dtype=object)
+
+    @property
+    def matmul_precision_used_(self) -> str:
+        """The least precise form of products that the network computes on this machine."""
+        return precision_used(self._require_fitted().model.products())
 
     @property
     def stop_reason_(self) -> str:

@@ -42,7 +42,7 @@ class DenoisingAutoEncoder(AutoEncoder):
 
     Attributes
     ----------
-    history_, n_iter_, n_features_in_, feature_names_in_, stop_reason_
+    history_, n_iter_, n_features_in_, feature_names_in_, stop_reason_, matmul_precision_used_
         As in `AutoEncoder`; the training losses are those of corrupted rows, weights included.
 
     References

@@ -79,8 +79,15 @@ def restored(
     # Pickles of version 0.1 have tuples, of dense layers alone.
     made = (DenseLayer(*layer) if isinstance(layer, tuple) else layer_from(layer) for layer in layers)
     architecture = Architecture(tuple(made), code_layers)
+    model = model_of(architecture, weights, scaler)
+    return Fitted(architecture, model, Fitting(**fitting), optimizer_state)
+
+
+def model_of(architecture: Architecture, weights: Mapping[str, Float32Array], scaler: Scaler | None) -> Model:
+    """Return a model with these weights, whose names and shapes must be right."""
     # The weights drawn here are replaced at once.
-    model = Model([layer.cheaply_initialized().core() for layer in architecture.layers], code_layers, 0)
+    layers = [layer.cheaply_initialized().core() for layer in architecture.layers]
+    model = Model(layers, architecture.code_layers, 0)
     if scaler is not None:
         model.set_scaler(*scaler)
-    return Fitted(architecture, model.with_weights(weights), Fitting(**fitting), optimizer_state)
+    return model.with_weights(weights)

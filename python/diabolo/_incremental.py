@@ -8,13 +8,14 @@ from diabolo import _core
 from diabolo._architecture import Architecture
 from diabolo._blocks import Blocks, BlockTrainer, check_reading
 from diabolo._checkpoint import RunState
-from diabolo._fitted import Fitted, Fitting, Scaler
+from diabolo._fitted import Fitted, Fitting, Scaler, model_of
 from diabolo._fitting import EpochTrainer, Outcome, TrainingRun
 from diabolo._inputs import as_table, check_features, check_values
 from diabolo._kind import Kind
 from diabolo._layers import ActivityPenaltyLayer, DenseLayer, GaussianCodeLayer, Layer, label
 from diabolo._memory import check_memory
 from diabolo._parameters import check_validation
+from diabolo._precision import warn_of_precision
 from diabolo._progress import Lines, Progress
 from diabolo._random import seed_from
 from diabolo._running_fits import one_at_a_time, training_threads
@@ -194,8 +195,11 @@ class TrainingEstimator(Kind):
         """Return the model that training begins with: that of `before`, or a new one with a new scaler."""
         if before is not None:
             _check_same_network(type(self).__name__, p, plan, before)
-            return before.model
+            if p.matmul_precision == _precision_of(before.architecture):
+                return before.model
+            return model_of(plan, before.model.get_weights(), before.model.scaler())
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
+        warn_of_precision(type(self).__name__, p, model)
         shift_and_scale = scaler()
         if shift_and_scale is not None:
             model.set_scaler(*shift_and_scale)
@@ -266,6 +270,10 @@ def _check_same_network(owner: str, p: Any, plan: Architecture, before: Fitted) 
         raise InvalidParameterError(
             f"{owner}: the layers must be {then} {why}. Got hyper-parameters for {now}."
         )
+
+
+def _precision_of(plan: Architecture) -> str:
+    return next(layer.products for layer in plan.layers if isinstance(layer, DenseLayer))
 
 
 def _shown(plan: Architecture) -> str:

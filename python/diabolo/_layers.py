@@ -30,6 +30,7 @@ class DenseLayer(NamedTuple):
     tied_to: str = ""  # the encoder layer whose transposed kernel is used, if any
     variance: str = "none"  # around the outputs, for the gaussian loss: "fixed" or "learned"
     initial_variance: float = 1.0
+    products: str = "float32"  # at least so precise: of MATMUL_PRECISIONS
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -171,6 +172,8 @@ _OF_VARIANCE = ("variance", "initial_variance")
 def described(layer: Layer) -> dict[str, Any]:
     """Return a layer as a dict of plain values."""
     fields = layer._asdict()
+    if fields.get("products") == "float32":  # nothing else was known to older versions
+        del fields["products"]
     if not isinstance(layer, DenseLayer):
         names = {cls: name for name, cls in _KINDS.items()}
         return {"layer": names[type(layer)], **fields}

@@ -69,6 +69,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
     # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
     n_jobs: int | None = None
+    matmul_precision: str = "float32"
     verbose: int = 0
     checkpoint: "str | os.PathLike[str] | None" = None
     checkpoint_every: int = 1

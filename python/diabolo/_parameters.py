@@ -9,6 +9,7 @@ from diabolo import optimizers, schedules
 from diabolo._architecture import decoder_layer_sizes, output_activation
 from diabolo._callbacks import Callbacks
 from diabolo._layers import ACTIVATIONS, INITIALIZERS
+from diabolo._precision import MATMUL_PRECISIONS
 from diabolo._random import RandomState
 from diabolo._validation import (
     Choice,
@@ -72,6 +73,7 @@ RULES: dict[str, Rule] = {
     "scale": OrNone(Choice(("standard", "minmax"))),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
+    "matmul_precision": Choice(MATMUL_PRECISIONS),
     "verbose": Verbosity(),
     "checkpoint": OrNone(FileName()),
     "checkpoint_every": Integer(1),

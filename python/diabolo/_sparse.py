@@ -62,7 +62,7 @@ class SparseAutoEncoder(AutoEncoder):
         active for a row of the epoch, and "dead_units", the number of those that were for none. Active means
         other than 0, and for "kl", whose sigmoids are never 0, above 0.1. The validation loss takes r as it
         is after the epoch.
-    n_iter_, n_features_in_, feature_names_in_, stop_reason_
+    n_iter_, n_features_in_, feature_names_in_, stop_reason_, matmul_precision_used_
         As in `AutoEncoder`.
 
     References

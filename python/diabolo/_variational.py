@@ -62,7 +62,7 @@ class VariationalAutoEncoder(NetworkEstimator):
         As in `AutoEncoder`, and "kl", the mean divergence without its weight, and "active_units", the number
         of units whose mean has a variance above 0.01 over the epoch's rows (Burda et al. 2016).
         "reconstruction_loss" is -log p(x | z); validation losses take the divergence with its full weight.
-    n_iter_, n_features_in_, feature_names_in_, stop_reason_
+    n_iter_, n_features_in_, feature_names_in_, stop_reason_, matmul_precision_used_
         As in `AutoEncoder`.
 
     Warns

@@ -8,6 +8,7 @@ from diabolo._types import Float32Array
 __all__ = [
     "InvalidDataError",
     "InvalidParameterError",
+    "MatmulPrecisionWarning",
     "ModelFileError",
     "NotFittedError",
     "PosteriorCollapseWarning",
@@ -36,6 +37,10 @@ class NotFittedError(ValueError, AttributeError):
     # What is raised beside scikit-learn is a class made on the spot, which pickle could not find by its name.
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return NotFittedError, self.args
+
+
+class MatmulPrecisionWarning(UserWarning):
+    """Products are computed more precisely than `matmul_precision` asks, since that is no slower here."""
 
 
 class PosteriorCollapseWarning(UserWarning):
