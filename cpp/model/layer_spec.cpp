@@ -31,8 +31,11 @@ struct Maker {
       const auto* const dense = std::get_if<DenseSpec>(&above);
       return dense != nullptr && dense->tied_to == spec.name;
     });
-    at.takes_floats =
-        at.differentiated || at.sparse_below || (at.sparse_above && (at.trainable_below || tied_above));
+    // A tied layer multiplies as its partner does.
+    const int partner = spec.tied_to.empty() ? -1 : plan.find(spec.tied_to + ".kernel");
+    const bool tied_to_floats = partner >= 0 && plan.at(partner).products == kernels::Products::float32;
+    at.takes_floats = at.differentiated || at.sparse_below || tied_to_floats ||
+                      (at.sparse_above && (at.trainable_below || tied_above));
     return std::make_unique<Dense>(table, plan, spec, at);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
