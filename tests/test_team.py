@@ -131,6 +131,10 @@ def test_inside_a_parallel_region_under_a_limit() -> None:
     assert "ok\n" in run([native_program("nested_region")], timeout=150.0, OMP_THREAD_LIMIT="3")
 
 
+def test_pieces_of_a_late_worker_are_done_by_others() -> None:
+    assert "WRONG" not in run([native_program("shared_work")], timeout=150.0)
+
+
 def test_in_several_threads_at_once(expected: str) -> None:
     """Each caller has its own team; none of them is the main thread."""
     body = """

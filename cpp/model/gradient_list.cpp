@@ -27,8 +27,8 @@ double sum(const AlignedBuffer<float>& parts) {
 
 }  // namespace
 
-GradientList::GradientList(const kernels::KernelTable& table, Parameters& parameters)
-    : table_(table), parameters_(parameters) {}
+GradientList::GradientList(const kernels::KernelTable& table, Parameters& parameters, int most_workers)
+    : table_(table), parameters_(parameters), work_(most_workers) {}
 
 GradientList::Target& GradientList::target_for(int number) {
   for (Target& target : targets_) {
@@ -93,30 +93,34 @@ void GradientList::finish(bool with_penalty, bool with_norm) {
 
 /// Contiguous, so that a worker meets the same weights and moments at every step and keeps them in its own
 /// cache.
-Range GradientList::share_of(const Worker& worker) const {
+Range GradientList::share_of(int worker, int workers) const {
   const auto first_from = [&](double cost) {
     const auto at = std::lower_bound(units_.begin(), units_.end(), cost, [](const Unit& unit, double wanted) {
       return unit.cost_before + 0.5 * unit.cost < wanted;
     });
     return static_cast<Index>(at - units_.begin());
   };
-  const double step = total_cost_ / worker.count();
-  const bool is_last = worker.index() + 1 == worker.count();
-  return {first_from(step * worker.index()),
-          is_last ? static_cast<Index>(units_.size()) : first_from(step * (worker.index() + 1))};
+  const double step = total_cost_ / workers;
+  const bool is_last = worker + 1 == workers;
+  return {first_from(step * worker),
+          is_last ? static_cast<Index>(units_.size()) : first_from(step * (worker + 1))};
 }
 
 bool GradientList::run(Worker& worker, const GradientPass& pass, const StepRules& rules,
                        UpcomingRows& upcoming) const {
-  const Range share = share_of(worker);
+  const auto share = [&](int index) { return share_of(index, worker.count()); };
+  const Range mine = share(worker.index());
   bool finite = true;
-  for (Index i = share.begin; i < share.end; ++i) {
-    upcoming.fetch_until(static_cast<double>(i + 1 - share.begin) / static_cast<double>(share.size()));
+  Index done = 0;
+  work_.run(worker, share, [&](Index i) {
+    if (++done <= mine.size()) {
+      upcoming.fetch_until(static_cast<double>(done) / static_cast<double>(mine.size()));
+    }
     const Unit& unit = units_[static_cast<std::size_t>(i)];
     const bool is_kernel = parameters_.at(targets_[unit.target].parameter).is_kernel;
     finite &= is_kernel ? run_kernel(unit, pass, rules) : run_vector(unit, pass, rules);
-    if (worker.poll(unit.cost * static_cast<double>(pass.rows))) break;
-  }
+    return !worker.poll(unit.cost * static_cast<double>(pass.rows));
+  });
   return finite;
 }
 
@@ -174,9 +178,9 @@ bool GradientList::run_vector(const Unit& unit, const GradientPass& pass, const 
 }
 
 bool GradientList::update_from_stored(Worker& worker, const StepRules& rules) const {
-  const Range share = share_of(worker);
+  const auto share = [&](int index) { return share_of(index, worker.count()); };
   bool finite = true;
-  for (Index i = share.begin; i < share.end; ++i) {
+  work_.run(worker, share, [&](Index i) {
     const Unit& unit = units_[static_cast<std::size_t>(i)];
     const Target& target = targets_[unit.target];
     const Parameter& p = parameters_.at(target.parameter);
@@ -199,8 +203,8 @@ bool GradientList::update_from_stored(Worker& worker, const StepRules& rules) co
     u.gradient = parameters_.gradient(target.parameter) + shift;
     u.rule = p.is_kernel ? &rules.kernels : &rules.vectors;
     finite &= table_.stored_update(u);
-    if (worker.poll(unit.cost)) break;
-  }
+    return !worker.poll(unit.cost);
+  });
   return finite;
 }
 

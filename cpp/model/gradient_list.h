@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "base/shared_work.h"
 #include "base/team.h"
 #include "data/upcoming_rows.h"
 #include "kernels/kernels.h"
@@ -29,7 +30,7 @@ struct GradientPass {
 
 class GradientList {
  public:
-  GradientList(const kernels::KernelTable& table, Parameters& parameters);
+  GradientList(const kernels::KernelTable& table, Parameters& parameters, int most_workers);
 
   /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs); of pairs, if its products are.
   void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
@@ -46,12 +47,15 @@ class GradientList {
   /// Cuts the work into units. Sums over fixed blocks are kept for penalties or norms where asked.
   void finish(bool with_penalty, bool with_norm);
 
-  /// This worker's share of the gradients, asking for `upcoming` rows on the way. False: a weight became
+  /// Before a team sets out.
+  void begin_run() { work_.reset(); }
+
+  /// This worker's part of the gradients, asking for `upcoming` rows on the way. False: a weight became
   /// non-finite. Stops early when the team stops.
   [[nodiscard]] bool run(Worker& worker, const GradientPass& pass, const StepRules& rules,
                          UpcomingRows& upcoming) const;
 
-  /// This worker's share of updating from stored gradients.
+  /// This worker's part of updating from stored gradients.
   [[nodiscard]] bool update_from_stored(Worker& worker, const StepRules& rules) const;
 
   /// Of the last pass: the penalty before its update; the Euclidean norm of all stored gradients.
@@ -82,7 +86,7 @@ class GradientList {
   };
 
   Target& target_for(int number);
-  [[nodiscard]] Range share_of(const Worker& worker) const;
+  [[nodiscard]] Range share_of(int worker, int workers) const;
   [[nodiscard]] bool run_kernel(const Unit& unit, const GradientPass& pass, const StepRules& rules) const;
   [[nodiscard]] bool run_vector(const Unit& unit, const GradientPass& pass, const StepRules& rules) const;
 
@@ -91,6 +95,7 @@ class GradientList {
   std::vector<Target> targets_;
   std::vector<Unit> units_;
   double total_cost_ = 0.0;
+  mutable SharedWork work_;                    // the units, by their numbers
   mutable AlignedBuffer<float> penalty_sums_;  // per 16 x 16 block; empty: not wanted
   mutable AlignedBuffer<float> square_sums_;
 };

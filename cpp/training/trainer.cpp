@@ -38,8 +38,8 @@ int useful_threads(const Network& network, Index slab_rows, int threads) {
 }
 
 GradientList plan_gradients(const Network& network, const NetworkBuffers& buffers, Parameters& parameters,
-                            bool with_penalty, bool with_norm) {
-  GradientList list(network.kernels(), parameters);
+                            bool with_penalty, bool with_norm, int most_workers) {
+  GradientList list(network.kernels(), parameters, most_workers);
   for (Index i = 0; i < network.size(); ++i) network.layer(i).list_gradients(buffers.at(i), list);
   list.finish(with_penalty, with_norm);
   return list;
@@ -68,7 +68,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_numbers_(kSlots * slab_rows_),
-      gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips())),
+      gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips(), threads_)),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
   AlignedBuffer<float>& weights = completed_;
@@ -118,6 +118,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   choose_rows(first);
   choose_rows(slab_after(first));
 
+  gradients_.begin_run();
   Team team(threads_, hook);
   const bool stopped = team.run([this](Worker& worker) { run_steps(worker); });
 
@@ -364,6 +365,7 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
   loss_sum_ = 0.0;
   penalty_sum_ = 0.0;
   const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
+  gradients_.begin_run();
   Team team(threads_);
   team.run([&](Worker& worker) {
     for (Index position = 0; position < rows.count();) {
