@@ -147,7 +147,10 @@ def data(rows: int, features: int, seed: int = 0) -> Float32Array:
 
 
 def trainer(
-    model: _core.Model, x: npt.NDArray[Any], validation: npt.NDArray[Any] | None = None, **changes: Any
+    model: _core.Model,
+    x: npt.NDArray[Any] | _core.Rows,
+    validation: npt.NDArray[Any] | _core.Rows | None = None,
+    **changes: Any,
 ) -> _core.Trainer:
     """Return a trainer with the settings that most tests want."""
     settings: dict[str, Any] = {
@@ -167,8 +170,14 @@ def trainer(
         "updates_before": 0,
     }
     assert settings.keys() >= changes.keys()
-    rows = None if validation is None else _core.Rows(validation)
-    return _core.Trainer(model, _core.Rows(x), rows, **{**settings, **changes})
+    return _core.Trainer(
+        model, rows_of(x), None if validation is None else rows_of(validation), **{**settings, **changes}
+    )
+
+
+def rows_of(x: npt.NDArray[Any] | _core.Rows) -> _core.Rows:
+    """Return the rows of an array; rows as they are."""
+    return x if isinstance(x, _core.Rows) else _core.Rows(x)
 
 
 def completed_weights(of: _core.Trainer) -> dict[str, Float32Array]:

@@ -229,6 +229,22 @@ def huber_derivative(y: Array, t: Array, side: Array) -> Array:
     return np.where(side == 0, y - t, side)
 
 
+# Hinge: max(0, 1 - t y); derivative -t where it is positive (branch 1), else 0.
+def hinge_branch(y: Array, t: Array) -> Array:
+    """1 where the margin t y is below 1, else 0."""
+    return np.where((1.0 - t * y).real > 0.0, 1, 0)
+
+
+def hinge(y: Array, t: Array, within: Array) -> Array:
+    """Hinge loss per element, for targets -1 and 1."""
+    return within * (1.0 - t * y)
+
+
+def hinge_derivative(y: Array, t: Array, within: Array) -> Array:
+    """Derivative of `hinge` in y."""
+    return -within * t
+
+
 # Cross-entropy: -t log sigma(z) - (1 - t) log(1 - sigma(z)) = softplus(z) - t z.
 # Derivative in z: sigma(z) - t.
 def binary_crossentropy(z: Array, t: Array, branch: Array | None) -> Array:
@@ -245,6 +261,7 @@ LOSSES: dict[str, Loss] = {
     "mse": Loss(squared_error, squared_error_derivative),
     "mae": Loss(absolute_error, absolute_error_derivative, branch_of=absolute_error_branch),
     "huber": Loss(huber, huber_derivative, branch_of=huber_branch),
+    "hinge": Loss(hinge, hinge_derivative, branch_of=hinge_branch),
     "binary_crossentropy": Loss(
         binary_crossentropy, binary_crossentropy_derivative, reads_pre_activation=True
     ),
@@ -380,7 +397,8 @@ def reconstruction(
 ) -> tuple[Any, Array]:
     """Return the mean loss, and its gradient in y (in z where the loss reads the pre-activation).
 
-    Each element's loss counts `element_weights` times, and the mean is over all elements.
+    Each element's loss counts `element_weights` times, and the mean is over all elements. (Weights of rows
+    are such factors, divided by their mean.)
     """
     terms = LOSSES[loss]
     if terms.reads_pre_activation and last.activation != "sigmoid":

@@ -1,5 +1,6 @@
 """Checkpoints: an interrupted run that is resumed gives the weights of the uninterrupted one, bit for bit."""
 
+import copy
 import json
 import os
 import signal
@@ -85,6 +86,25 @@ def test_resumed_gives_the_same_bits(variant: str, X: Any, tmp_path: Path) -> No
         assert cut.n_iter_ == after
         assert cut.stop_reason_ == "interrupted"
         assert_same(estimator(**changes, n_jobs=2).fit(X, resume_from=path), whole, X)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        diabolo.DenoisingAutoEncoder(2, corruption="gaussian"),
+        diabolo.SparseAutoEncoder(8, sparsity="top_k", k=2),
+        diabolo.VariationalAutoEncoder(2, kl_warmup_epochs=2),
+    ],
+    ids=lambda kind: type(kind).__name__,
+)
+def test_every_kind_is_resumed(kind: Any, X: Any, tmp_path: Path) -> None:
+    kind.set_params(epochs=EPOCHS, batch_size=32, random_state=3)
+    whole = copy.deepcopy(kind).fit(X)
+    path = tmp_path / "run"
+    interrupted_fit(copy.deepcopy(kind).set_params(checkpoint=path), X, 2)
+    assert_same(copy.deepcopy(kind).fit(X, resume_from=path), whole, X)
+    with pytest.raises(diabolo.InvalidParameterError, match="epochs must be 6, as in the checkpoint"):
+        kind.set_params(epochs=EPOCHS + 1).fit(X, resume_from=path)
 
 
 def test_resumed_more_than_once(X: Any, tmp_path: Path) -> None:
@@ -256,7 +276,7 @@ def test_files_that_are_no_checkpoints(X: Any, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         estimator().fit(X, resume_from=tmp_path / "nothing")
     estimator().fit(X).save(tmp_path / "model")
-    with pytest.raises(diabolo.ModelFileError, match="no 'checkpoint'"):
+    with pytest.raises(diabolo.ModelFileError, match="no checkpoint of a run"):
         estimator().fit(X, resume_from=tmp_path / "model")
 
 

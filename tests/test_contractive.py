@@ -265,6 +265,13 @@ def test_bad_weights(weight: Any) -> None:
         contractive(contraction_weight=weight).fit(data(10, 3))
 
 
+@pytest.mark.parametrize("changes", [{"missing": "mask"}, {"batch_norm": True}, {"dropout": 0.5}])
+def test_layers_that_have_no_jacobian(changes: dict[str, Any]) -> None:
+    (name,) = changes
+    with pytest.raises(InvalidParameterError, match=f"{name} must be .* dense layers alone"):
+        contractive(hidden_layer_sizes=(4,), **changes).fit(data(10, 3))
+
+
 def test_bad_rows() -> None:
     with pytest.raises(diabolo.NotFittedError):
         contractive().jacobian_norm(data(10, 3))

@@ -54,6 +54,8 @@ def test_same_bits(variant: str, tmp_path: Path) -> None:
         SparseAutoEncoder(sparsity="top_k", k=2),
         VariationalAutoEncoder(),
         VariationalAutoEncoder(likelihood="bernoulli"),
+        AutoEncoder(hidden_layer_sizes=(9,), dropout=0.1, batch_norm=True, missing="mask"),
+        AutoEncoder(hidden_layer_sizes=(9,), activation="prelu", batch_norm=True, tied_weights=True),
     ],
     ids=repr,
 )
@@ -61,6 +63,15 @@ def test_same_bits_of_every_kind(kind: AutoEncoder, tmp_path: Path) -> None:
     X = rows()
     ae = kind.set_params(n_components=4, epochs=2, random_state=0, scale="minmax").fit(X)
     ae.save(tmp_path / "model")
+    assert_same(tmp_path / "model", ae, X)
+
+
+def test_same_bits_with_a_softmax(tmp_path: Path) -> None:
+    X = rows()
+    X[:, :2] = np.eye(2)[np.arange(len(X)) % 2]
+    groups = [[0, 1]]
+    ae = AutoEncoder(2, loss="categorical_crossentropy", categorical_groups=groups, epochs=2, random_state=0)
+    ae.fit(X).save(tmp_path / "model")
     assert_same(tmp_path / "model", ae, X)
 
 

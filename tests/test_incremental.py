@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import diabolo
@@ -419,7 +420,10 @@ def test_blocks_that_diverge_leave_the_estimator_as_it_was(X: Any) -> None:
         ),
         ({}, lambda X: "rows.h5", InvalidDataError, "blocks must be an iterable"),
         ({}, lambda X: [], InvalidDataError, "at least one block of rows in every epoch. Got none"),
-        ({}, lambda X: X, InvalidDataError, "a block must be 2-D"),
+        ({}, lambda X: X, InvalidDataError, "Got one table, of type ndarray"),
+        ({}, lambda X: pd.DataFrame(X), InvalidDataError, "Got one table, of type DataFrame"),
+        ({}, lambda X: pl.DataFrame(X), InvalidDataError, "Got one table, of type DataFrame"),
+        ({}, lambda X: list(X), InvalidDataError, "a block must be 2-D"),
         ({}, lambda X: [X[:0]], InvalidDataError, "a block must have at least one row"),
         ({}, lambda X: lambda: 5, TypeError, "not iterable"),
     ],

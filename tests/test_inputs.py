@@ -177,6 +177,17 @@ def test_all_methods_take_validation_data_and_codes_of_any_kind(X: Any) -> None:
 # ---- Names of columns ----
 
 
+def test_nullable_columns_that_lack_nothing(X: Any) -> None:
+    flags = pd.DataFrame(X > 0.5)
+    assert_same_model(estimator().fit(flags.astype("boolean")), estimator().fit(flags))
+    assert_same_model(
+        estimator().fit(pd.DataFrame(X).astype("Float64")), estimator().fit(X.astype(np.float64))
+    )
+    counts = pd.DataFrame((X * 100).astype(int))
+    mixed = counts.astype({0: "Int64", 1: "UInt8"})
+    assert_same_model(estimator(scale="minmax").fit(mixed), estimator(scale="minmax").fit(counts))
+
+
 def test_feature_names(X: Any) -> None:
     names = list("abcdef")
     for frame in (pd.DataFrame(X, columns=names), pl.DataFrame(X, schema=names)):
@@ -231,9 +242,12 @@ SHAPES_AND_TYPES = {
     "sparse_array": (sparse.coo_array(np.eye(3)), "[Ss]parse data"),
     "masked": (np.ma.masked_less(np.eye(3), 0.5), "masked array.*filled"),
     "ragged": ([[1.0, 2.0], [3.0]], "something NumPy makes a 2-D array of.*inhomogeneous"),
-    "none": (None, "must be 2-D"),
+    "none": (None, "must be a 2-D array of numbers. Got None\\."),
+    "dict": ({"a": [1.0]}, "must be a 2-D array of numbers. Got an object of type dict\\."),
+    "iterator": (iter(np.eye(3)), "Got an object of type iterator.*fit_blocks"),
     "string": ("X.csv", "Got a str"),
-    "pandas_nullable": (FRAME.astype("Float64"), "dtype Float64 in column 'a'.*astype\\('float32'\\)"),
+    "pandas_null": (FRAME.astype("Float64").replace(4.0, pd.NA), "a null at row 1 in column 'b'"),
+    "pandas_sparse": (FRAME.astype({"b": "Sparse[float64]"}), "dtype Sparse.* in column 'b'.*astype"),
     "pandas_object": (FRAME.assign(b=pd.Series("?", FRAME.index, object)), "object in column 'b'"),
     "pandas_categories": (FRAME.astype({"b": "category"}), "dtype category in column 'b'"),
     "pandas_dates": (FRAME.astype({"b": "datetime64[s]"}), "dtype datetime64.* in column 'b'"),

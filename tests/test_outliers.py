@@ -60,6 +60,21 @@ def test_scores_are_errors_of_the_autoencoder(X: Any) -> None:
         np.testing.assert_array_equal(found.predict(X), np.where(found.decision_function(X) < 0, -1, 1))
 
 
+@pytest.mark.parametrize("metric", ["mae", "mse"])
+def test_a_row_beyond_all_numbers_is_an_outlier(metric: Any, X: Any) -> None:
+    """Values near the end of float32 make infinities of both signs inside the network."""
+    found = ReconstructionOutlierDetector(
+        AutoEncoder(3, hidden_layer_sizes=(8,), epochs=2, random_state=0), metric=metric
+    ).fit(X)
+    far = np.tile(X[:1], (3, 1))
+    far[0], far[1, ::2] = 3e38, -3e38
+    with np.errstate(all="raise"):
+        assert found.predict(far).tolist()[:2] == [-1, -1]
+        assert found.score_samples(far).tolist()[:2] == [-np.inf, -np.inf]
+    assert not np.isnan(found.explain(far)).any()
+    assert not np.isnan(found.autoencoder_.reconstruction_error(far, metric="loss")).any()
+
+
 def test_explain_names_the_feature(with_outliers: Any) -> None:
     X, is_outlier = with_outliers
     found = ReconstructionOutlierDetector(random_state=0).fit(X)

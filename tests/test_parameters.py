@@ -138,7 +138,7 @@ def test_flags_are_bools(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("value", [1, 0, "rows", None])
 def test_shuffle_is_a_bool_or_blocks(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^AutoEncoder: shuffle must be True or False or one of 'blocks'"):
+    with pytest.raises(ValueError, match=r"^AutoEncoder: shuffle must be True or False or 'blocks'"):
         checked(shuffle=value)
 
 

@@ -242,7 +242,7 @@ CHANGES = {
     "uneven history": (lambda m, t: m["fitting"]["history"]["loss"].pop(), "different lengths"),
     "history without losses": (lambda m, t: m["fitting"]["history"].pop("loss"), "damaged"),
     "too few feature names": (lambda m, t: m["fitting"].update(feature_names=["a"]), "6 strings"),
-    "unknown loss": (lambda m, t: m["fitting"].update(loss="hinge"), "damaged"),
+    "unknown loss": (lambda m, t: m["fitting"].update(loss="crossentropy"), "damaged"),
     "unknown fact": (lambda m, t: m["fitting"].update(colour="red"), "damaged"),
 }
 

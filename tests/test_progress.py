@@ -58,6 +58,21 @@ def test_lines_at_a_bounded_pace_in_a_log() -> None:
     assert len(lines) < 100
 
 
+STOPPED = """if True:
+    import numpy as np
+    from diabolo import AutoEncoder
+    X = np.random.default_rng(0).random((1000, 8))
+    stop = type("Stop", (), {"on_epoch_end": lambda self, state: state.epoch == 37})()
+    AutoEncoder(2, epochs=300, verbose=1, callbacks=[stop], random_state=0).fit(X)
+"""
+
+
+def test_a_log_ends_with_the_last_epoch_that_was_run() -> None:
+    lines = stderr_of(STOPPED).splitlines()
+    assert lines[-1].startswith("epoch 37/300: loss ")
+    assert len(set(lines)) == len(lines)
+
+
 def on_a_terminal(program: str, columns: int = 120) -> str:
     """Return what a program writes to stderr when that is a terminal."""
     ours, theirs = pty.openpty()
@@ -87,6 +102,10 @@ def test_a_bar_on_a_terminal() -> None:
     assert "rows/s" in last
     assert "loss 0." in last
     assert "val_loss 0." in last
+
+
+def test_a_bar_ends_with_the_last_epoch_that_was_run() -> None:
+    assert on_a_terminal(STOPPED).strip().split("\r")[-1].startswith("epoch 37/300: ")
 
 
 def test_lines_on_a_terminal_of_no_width() -> None:

@@ -36,12 +36,14 @@ from diabolo import (
 )
 from estimator_helpers import estimator
 
-# Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests.
+# Each estimator as the checks train it: briefly, on one thread of a machine that runs other tests. By SGD,
+# for a weight of k is compared with k copies, to 1e-7: in float32 that is to the last bit, and Adam makes
+# as large a step of a gradient's rounding error as of a gradient.
 ESTIMATORS = [
-    AutoEncoder(2, epochs=2, random_state=0),
-    ContractiveAutoEncoder(2, epochs=2, random_state=0),
+    AutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
+    ContractiveAutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
     DenoisingAutoEncoder(2, epochs=2, random_state=0),
-    SparseAutoEncoder(2, epochs=2, random_state=0),
+    SparseAutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
     VariationalAutoEncoder(2, epochs=2, random_state=0),
     ReconstructionOutlierDetector(AutoEncoder(2, epochs=2, random_state=0)),
 ]
@@ -61,10 +63,19 @@ CHECKS_OF_OUTPUTS = [
 ]
 
 
+def expected_failures(estimator: Any) -> dict[str, str]:
+    """Return the checks that cannot pass, with the reason why."""
+    if not isinstance(estimator, (DenoisingAutoEncoder, VariationalAutoEncoder)):
+        return {}
+    # The noise of a row depends on its place among the rows: k copies get k noises, a weight of k gets one.
+    reason = "draws noise for each row"
+    return {"check_sample_weight_equivalence_on_dense_data": reason}
+
+
 with warnings.catch_warnings():
     # Collecting the checks warns of classes without BaseEstimator, which ours do without on purpose.
     warnings.filterwarnings("ignore", ".*BaseEstimator")
-    marker = parametrize_with_checks(ESTIMATORS)
+    marker = parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
     # A list, which pytest wants: scikit-learn 1.6 hands it a generator.
     all_checks = pytest.mark.parametrize(marker.args[0], list(marker.args[1]), **marker.kwargs)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import logsumexp
 
@@ -379,10 +380,13 @@ def test_huge_log_variances_stay_finite() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"likelihood": "poisson"}, "likelihood must be one of 'bernoulli', 'gaussian'. Got 'poisson'"),
+        (
+            {"likelihood": "poisson"},
+            "likelihood must be one of 'bernoulli', 'gaussian', 'categorical'. Got 'poisson'",
+        ),
         (
             {"output_variance": 0.0},
-            r"output_variance must be one of 'learned' or a number in \[0.0001, 10000\]",
+            r"output_variance must be 'learned' or a number in \[0.0001, 10000\]",
         ),
         ({"output_variance": 0.5, "likelihood": "bernoulli"}, "output_variance must be 'learned'"),
         ({"beta": -1.0}, "beta must be a finite number >= 0. Got -1.0"),
@@ -395,6 +399,13 @@ def test_huge_log_variances_stay_finite() -> None:
 def test_bad_parameters(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=f"VariationalAutoEncoder: {message}"):
         vae(**changes).fit(data(10, 3))
+
+
+def test_a_way_between_rows_of_a_frame() -> None:
+    frame = pd.DataFrame(rows_of_a_plane()).add_prefix("f")
+    fitted = vae().fit(frame)
+    way = fitted.interpolate(frame.iloc[0], frame.iloc[1], 3)  # no warning that rows lack names
+    np.testing.assert_allclose(way[[0, -1]], fitted.reconstruct(frame[:2]), rtol=1e-6, atol=1e-6)
 
 
 def test_bad_arguments() -> None:
@@ -411,6 +422,14 @@ def test_bad_arguments() -> None:
         fitted.interpolate(np.zeros(3), np.zeros(3), 1)
     with pytest.raises(InvalidDataError, match=r"b must be a single row, .* Got shape \(1, 3\)"):
         fitted.interpolate(np.zeros(3), np.zeros((1, 3)))
+    with pytest.raises(
+        InvalidDataError, match=r"^b has 4 features, but VariationalAutoEncoder is expecting 3"
+    ):
+        fitted.interpolate(np.zeros(3), np.zeros(4))
+    with pytest.raises(
+        InvalidDataError, match=r"a must not contain NaN or infinity\. Got nan at row 0, column 1"
+    ):
+        fitted.interpolate([0.0, np.nan, 0.0], np.zeros(3))
     with pytest.raises(InvalidParameterError, match=r"n_samples must be an int >= 1\. Got 0\.5"):
         fitted.log_likelihood(data(10, 3), 0.5)
     with pytest.raises(InvalidParameterError, match=r"return_std must be True or False\. Got 1"):

@@ -28,51 +28,63 @@ void list_rows(const Rows& rows, Range range, Index* list) {
   for (Index i = range.begin; i < range.end; ++i) list[i - range.begin] = rows.source_row(i);
 }
 
-/// Mean and sum of squared deviations of some rows, per column.
+/// Weight, mean and sum of squared deviations of what some rows hold, per column.
 struct Moments {
-  Index count = 0;
+  std::vector<double> weight;
   std::vector<double> mean;
   std::vector<double> squares;
+
+  explicit Moments(std::size_t columns) : weight(columns), mean(columns), squares(columns) {}
 };
 
-void moments_of(MatrixView<const double> x, Moments& m) {
-  m.count = x.rows;
+/// `weights` (rows) are those of the rows.
+void moments_of(MatrixView<const double> x, const double* weights, Moments& m) {
+  std::fill(m.weight.begin(), m.weight.end(), 0.0);
   std::fill(m.mean.begin(), m.mean.end(), 0.0);
   std::fill(m.squares.begin(), m.squares.end(), 0.0);
+  double* total = m.weight.data();
   double* mean = m.mean.data();
   double* squares = m.squares.data();
   for (Index r = 0; r < x.rows; ++r) {
-    for (Index c = 0; c < x.cols; ++c) mean[c] += x.row(r)[c];
+    for (Index c = 0; c < x.cols; ++c) {
+      const double value = x.row(r)[c];
+      const bool counts = value == value;
+      total[c] += counts ? weights[r] : 0.0;
+      mean[c] += counts ? weights[r] * value : 0.0;
+    }
   }
-  for (Index c = 0; c < x.cols; ++c) mean[c] /= static_cast<double>(x.rows);
+  for (Index c = 0; c < x.cols; ++c) mean[c] = total[c] > 0.0 ? mean[c] / total[c] : 0.0;
   for (Index r = 0; r < x.rows; ++r) {
     for (Index c = 0; c < x.cols; ++c) {
       const double d = x.row(r)[c] - mean[c];
-      squares[c] += d * d;
+      squares[c] += d == d ? weights[r] * d * d : 0.0;
     }
   }
 }
 
 /// Chan, Golub & LeVeque (1983): the moments of two samples together.
 void merge(const Moments& other, Moments& total) {
-  const auto n_other = static_cast<double>(other.count);
-  const auto n_total = static_cast<double>(total.count);
-  const double n = n_other + n_total;
   for (std::size_t c = 0; c < total.mean.size(); ++c) {
+    if (other.weight[c] == 0.0) continue;
+    const double n = other.weight[c] + total.weight[c];
     const double d = other.mean[c] - total.mean[c];
-    total.mean[c] += d * (n_other / n);
-    total.squares[c] += other.squares[c] + d * d * (n_total * n_other / n);
+    total.mean[c] += d * (other.weight[c] / n);
+    total.squares[c] += other.squares[c] + d * d * (total.weight[c] * other.weight[c] / n);
+    total.weight[c] = n;
   }
-  total.count += other.count;
 }
 
 }  // namespace
 
-std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads, PollHook* hook) {
+std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool missing_allowed, int threads,
+                                 PollHook* hook) {
   const Index features = rows.features();
   std::atomic<Index> first_piece{pieces_of(rows)};
   AlignedBuffer<float> buffer(threads * kPieceRows * features);
-  const auto bad = [&](float x) { return !(x >= low && x <= high) || x - x != 0.0f; };
+  const auto bad = [&](float x) {
+    if (missing_allowed && x != x) return false;
+    return !(x >= low && x <= high) || x - x != 0.0f;
+  };
   const auto read = [&](Index piece, MatrixView<float> out) {
     Index list[kPieceRows];
     const Range range = rows_of_piece(rows, piece);
@@ -110,8 +122,8 @@ ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
   constexpr Index wave = 16;
   const Index features = rows.features();
   const auto columns = static_cast<std::size_t>(features);
-  std::vector<Moments> pieces(wave, Moments{0, std::vector<double>(columns), std::vector<double>(columns)});
-  Moments total{0, std::vector<double>(columns), std::vector<double>(columns)};
+  std::vector<Moments> pieces(wave, Moments(columns));
+  Moments total(columns);
   AlignedBuffer<double> buffer(threads * kPieceRows * features);
 
   Team team(threads, hook);
@@ -126,7 +138,9 @@ ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
         const Range range = rows_of_piece(rows, first + i);
         list_rows(rows, range, list);
         rows.gather_exact(list, range.size(), x);
-        moments_of({x.data, range.size(), features, features}, pieces[static_cast<std::size_t>(i)]);
+        double weights[kPieceRows];
+        for (Index r = 0; r < range.size(); ++r) weights[r] = rows.weight(list[r]);
+        moments_of({x.data, range.size(), features, features}, weights, pieces[static_cast<std::size_t>(i)]);
         if (worker.poll(kCostPerElement * static_cast<double>(range.size() * features))) break;
       }
       if (worker.meet()) return;
@@ -137,9 +151,10 @@ ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
     }
   });
   if (stopped) throw Interrupted{};
-  ColumnMoments result{std::move(total.mean), std::move(total.squares)};
-  for (double& d : result.deviation) d = std::sqrt(d / static_cast<double>(rows.count()));
-  return result;
+  for (std::size_t c = 0; c < columns; ++c) {
+    total.squares[c] = total.weight[c] > 0.0 ? std::sqrt(total.squares[c] / total.weight[c]) : 0.0;
+  }
+  return {std::move(total.mean), std::move(total.squares), std::move(total.weight)};
 }
 
 ColumnRanges column_ranges(const Rows& rows, int threads, PollHook* hook) {

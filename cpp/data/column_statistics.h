@@ -20,17 +20,19 @@ struct Cell {
 struct Interrupted {};
 
 /// The first element (row by row, in the selection's order) that is not finite as float32, or lies outside
-/// [low, high]; nullopt: none.
-[[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, int threads,
-                                               PollHook* hook);
+/// [low, high]; nullopt: none. NaN is none such if it may stand for a missing value.
+[[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool missing_allowed,
+                                               int threads, PollHook* hook);
 
-/// Per column, in double precision.
+/// Per column, in double precision, each row counting by its weight; what is NaN counts nothing.
 struct ColumnMoments {
   std::vector<double> mean;
-  std::vector<double> deviation;  // of the population: divided by n
+  std::vector<double> deviation;  // of the population: divided by the weight
+  std::vector<double> weight;     // of what counts: the number of rows, if all weigh 1
 };
 [[nodiscard]] ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook);
 
+/// Of what is not NaN; infinity to -infinity where there is nothing else.
 struct ColumnRanges {
   std::vector<double> minimum;
   std::vector<double> maximum;

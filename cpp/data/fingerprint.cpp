@@ -41,6 +41,11 @@ std::optional<std::uint32_t> fingerprint(const Rows& rows, int threads, PollHook
     }
   });
   if (stopped) return std::nullopt;
+  if (rows.has_weights()) {
+    std::vector<double> weights;
+    for (Index i = 0; i < rows.count(); ++i) weights.push_back(rows.weight(rows.source_row(i)));
+    checksums.push_back(crc32(std::as_bytes(std::span(weights))));
+  }
   return crc32(std::as_bytes(std::span(checksums)));
 }
 

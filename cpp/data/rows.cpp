@@ -135,6 +135,12 @@ Rows Rows::take(const std::vector<Index>& rows) const {
   return narrower;
 }
 
+Rows Rows::weighted(const double* weights) const {
+  Rows same = *this;
+  same.weights_ = weights;
+  return same;
+}
+
 void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const {
   if (columns_.empty()) {
     with_type(type_, [&](auto* type) {

@@ -53,6 +53,13 @@ class Rows {
   [[nodiscard]] Rows slice(Index begin, Index end) const;
   [[nodiscard]] Rows take(const std::vector<Index>& rows) const;
 
+  /// The same rows, each counting `weights[row of the table]` times, positive; they must outlive it.
+  [[nodiscard]] Rows weighted(const double* weights) const;
+  [[nodiscard]] bool has_weights() const { return weights_ != nullptr; }
+  [[nodiscard]] double weight(Index source_row) const {
+    return weights_ == nullptr ? 1.0 : weights_[source_row];
+  }
+
   /// out (count, features) = the given rows of the table (not of the selection), scaled, as float32.
   void gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const;
   /// Asks for the memory of a row of the table, which then is on its way while other work goes on.
@@ -71,6 +78,7 @@ class Rows {
   Index column_stride_ = 0;
   std::vector<Column> columns_;
   Index features_ = 0;
+  const double* weights_ = nullptr;  // (rows of the table); null: all 1
 
   Index first_ = 0;
   Index count_ = 0;

@@ -7,10 +7,17 @@
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
 
+/// What was not observed stays 0, whatever the noise; its weight stays 0 as well.
+DIABOLO_INLINE Vec where_observed(const Corrupt& c, Index row, Index column, Vec noisy) {
+  if (c.observed.data == nullptr) return noisy;
+  return select(load(c.observed.row(row) + column) == Vec{}, Vec{}, noisy);
+}
+
 void add_gaussian_noise(const Corrupt& c, Index row) {
   const Vec scale = broadcast(c.scale);
   for_noise(c.noise, row, c.x.cols, [&](Index column, VecU word) {
-    store(c.y.row(row) + column, fma(scale, normal_deviate(word), load(c.x.row(row) + column)));
+    const Vec noisy = fma(scale, normal_deviate(word), load(c.x.row(row) + column));
+    store(c.y.row(row) + column, where_observed(c, row, column, noisy));
   });
 }
 
@@ -20,10 +27,12 @@ void replace_elements(const Corrupt& c, Index row) {
   for_noise(c.noise, row, c.x.cols, [&](Index column, VecU word) {
     const VecI corrupted = noise_bits(word) < threshold;
     const Vec bit = __builtin_convertvector((VecI)(word & 1), Vec);
-    store(c.y.row(row) + column, select(corrupted, salt ? bit : Vec{}, load(c.x.row(row) + column)));
+    const Vec noisy = select(corrupted, salt ? bit : Vec{}, load(c.x.row(row) + column));
+    store(c.y.row(row) + column, where_observed(c, row, column, noisy));
     if (c.weights.data != nullptr) {
+      const Vec before = c.observed.data == nullptr ? broadcast(1.0f) : load(c.observed.row(row) + column);
       store(c.weights.row(row) + column,
-            select(corrupted, broadcast(c.corrupted_weight), broadcast(c.clean_weight)));
+            before * select(corrupted, broadcast(c.corrupted_weight), broadcast(c.clean_weight)));
     }
   });
 }

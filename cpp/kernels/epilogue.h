@@ -82,9 +82,9 @@ inline void chain_tile(const ActivationGradient& below, const float* tile, const
 template <bool weighted, class LossFunction>
 void weighted_loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
                            const TilePlace& place, TileTarget out) {
-  const Vec scale = broadcast(loss.scale);
   const VecI numbers = lane_numbers();
   for (Index i = 0; i < place.rows; ++i) {
+    const Vec scale = broadcast(loss.scale * weight_of_row(loss.row_weights, place.row + i));
     const float* target = loss.target.row(place.row + i) + place.column;
     const float* weights = weighted ? loss.weights.row(place.row + i) + place.column : nullptr;
     float* lanes = loss.lanes + (place.row + i) * kGroup;
@@ -144,6 +144,7 @@ void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace&
   switch (loss.loss) {
     case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, place, dy_tile); break;
     case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, place, dy_tile); break;
+    case Loss::hinge: loss_of_tile(loss, HingeError{}, y_tile, place, dy_tile); break;
     case Loss::gaussian:
       gaussian_loss_of_tile(loss, y, place.width, place.row, place.rows, place.column, place.used,
                             dy_tile.data, dy_tile.stride);

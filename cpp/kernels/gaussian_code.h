@@ -71,6 +71,7 @@ void sample_gaussian(const GaussianSample& g) {
 void gaussian_gradient(const GaussianGradient& g) {
   for (Index r = 0; r < g.dz.rows; ++r) {
     float* delta = g.delta.row(r);
+    const float scale = g.divergence_scale * weight_of_row(g.row_weights, r);
     for (Index first = 0; first < g.units; first += kGroup) {
       const MomentGroup moments(g.moments.row(r), g.units, first);
       alignas(64) float d_mean[kGroup];
@@ -79,8 +80,8 @@ void gaussian_gradient(const GaussianGradient& g) {
         const Vec m = load(moments.mean + lane);
         const BoundedLogVariance v = bounded_log_variance(load(moments.raw + lane));
         const Vec dz = load(g.dz.row(r) + first + lane);
-        const Vec factor = g.unit_factor == nullptr ? broadcast(g.divergence_scale)
-                                                    : g.divergence_scale * load(g.unit_factor + first + lane);
+        const Vec factor =
+            g.unit_factor == nullptr ? broadcast(scale) : scale * load(g.unit_factor + first + lane);
         const Vec ds = dz * load(g.deviation.row(r) + first + lane) + factor * expm1(v.s);
         store(d_mean + lane, fma(factor, m, dz));
         store(d_raw + lane, 0.5f * ds * v.slope);
@@ -91,8 +92,10 @@ void gaussian_gradient(const GaussianGradient& g) {
   }
 }
 
-/// sums (16 from column `first` on) = divergence of each unit, summed over the rows in their order.
-void gaussian_divergences(MatrixView<const float> moments, Index units, Index first, float* sums) {
+/// sums (16 from column `first` on) = divergence of each unit times the row's weight, summed over the rows in
+/// their order.
+void gaussian_divergences(MatrixView<const float> moments, const float* row_weights, Index units, Index first,
+                          float* sums) {
   Vec total[kGroup / kLanes] = {};
   Index used = 0;
   for (Index r = 0; r < moments.rows; ++r) {
@@ -100,7 +103,7 @@ void gaussian_divergences(MatrixView<const float> moments, Index units, Index fi
     used = group.used;
     for (Index j = 0; j < kGroup / kLanes; ++j) {
       const Vec s = bounded_log_variance(load(group.raw + j * kLanes)).s;
-      total[j] += divergence_of(load(group.mean + j * kLanes), s);
+      total[j] += weight_of_row(row_weights, r) * divergence_of(load(group.mean + j * kLanes), s);
     }
   }
   alignas(64) float result[kGroup];

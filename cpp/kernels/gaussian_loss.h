@@ -32,6 +32,7 @@ inline void gaussian_loss_of_tile(const LossEpilogue& loss, const float* y, Inde
   const GaussianColumns columns(loss.log_variance + column, used);
   const VecI numbers = lane_numbers();
   for (Index i = 0; i < rows; ++i) {
+    const float scale = loss.scale * weight_of_row(loss.row_weights, row + i);
     const float* target = loss.target.row(row + i) + column;
     const float* weights = loss.weights.data == nullptr ? nullptr : loss.weights.row(row + i) + column;
     float* lanes = loss.lanes + (row + i) * kGroup;
@@ -45,10 +46,10 @@ inline void gaussian_loss_of_tile(const LossEpilogue& loss, const float* y, Inde
         const VecI exists = numbers < static_cast<std::int32_t>(used - j);
         store(lanes + lane, load(lanes + lane) + select(exists, weight * value, Vec{}));
         if (out == nullptr) continue;
-        store(out + i * out_stride + j, loss.scale * weight * scaled);
+        store(out + i * out_stride + j, scale * weight * scaled);
         if (loss.variance_terms.data != nullptr) {
           const Vec dv = 0.5f * fma(-d, scaled, broadcast(1.0f)) * load(columns.slope + j);
-          store(loss.variance_terms.row(row + i) + column + j, loss.scale * weight * dv);
+          store(loss.variance_terms.row(row + i) + column + j, scale * weight * dv);
         }
       }
     }

@@ -53,11 +53,11 @@ void squared_sums(MatrixView<const float> y, MatrixView<float> sums) {
 
 void jacobian_norm(const JacobianNorm& g) {
   const bool learned = g.activation == Activation::prelu;
-  const Vec scale = broadcast(2.0f * g.scale);
   with_activation(g.activation, [&](auto activation) {
     using F = decltype(activation);
     for (Index r = 0; r < g.kept.rows; ++r) {
       alignas(64) float lanes[kGroup] = {};
+      const Vec scale = broadcast(2.0f * g.scale * weight_of_row(g.row_weights, r));
       for (Index j = 0; j < g.kept.cols; j += kLanes) {
         const Vec kept = load(g.kept.row(r) + j);
         const Vec squared_norm = load(g.squared_norms + j);

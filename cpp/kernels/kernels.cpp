@@ -4,12 +4,16 @@
 
 #include "kernels/activity.h"
 #include "kernels/corruption.h"
+#include "kernels/dropout.h"
 #include "kernels/epilogue.h"
 #include "kernels/evaluate.h"
 #include "kernels/gemm.h"
 #include "kernels/jacobian.h"
+#include "kernels/missing.h"
+#include "kernels/normalize.h"
 #include "kernels/pack.h"
 #include "kernels/pairs.h"
+#include "kernels/softmax.h"
 #include "kernels/sparse.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
@@ -239,7 +243,15 @@ const KernelTable table = {
     .copy_weights = copy_weights,
     .pack_pairs = pack_pairs,
     .chain_rule = chain_rows,
+    .mask_missing = mask_missing,
     .corrupt = corrupt,
+    .drop_out = drop_out,
+    .factor_gradient = factor_gradient,
+    .column_moments = column_moments,
+    .normalize = normalize,
+    .scale_terms = scale_terms,
+    .column_totals = column_totals,
+    .normalize_gradient = normalize_gradient,
     .sample_gaussian = sample_gaussian,
     .gaussian_gradient = gaussian_gradient,
     .gaussian_divergences = gaussian_divergences,
@@ -259,6 +271,7 @@ const KernelTable table = {
     .scale_rows = scale_rows,
     .add_rows = add_rows,
     .random_signs = random_signs,
+    .grouped_softmax = grouped_softmax,
     .normal_noise = normal_noise,
     .finish_loss = finish_loss,
     .evaluate = evaluate,

@@ -43,8 +43,23 @@ inline constexpr float kLeakySlope = 0.01f;
          a == Activation::softplus;
 }
 
-/// gaussian is minus the logarithm of a density: its variance is a parameter of the last layer.
-enum class Loss : std::uint8_t { mse, mae, huber, binary_crossentropy, gaussian };
+/// gaussian is minus the logarithm of a density: its variance is a parameter of the last layer. The last two
+/// join the columns of a group, and belong to a softmax.
+enum class Loss : std::uint8_t {
+  mse,
+  mae,
+  huber,
+  binary_crossentropy,
+  gaussian,
+  hinge,
+  categorical_crossentropy,
+  kl_divergence,
+};
+
+/// Whether a loss is one of groups of columns, whose terms are fewer than the columns.
+[[nodiscard]] constexpr bool joins_columns(Loss loss) {
+  return loss == Loss::categorical_crossentropy || loss == Loss::kl_divergence;
+}
 
 /// Log-variances are parameterised as s = 10 tanh(v / 10): e^s lies between 4.5e-5 and 2.2e4 whatever v.
 inline constexpr float kLogVarianceBound = 10.0f;
@@ -114,12 +129,15 @@ struct NoiseSource {
 /// scale * sum over features of the loss, at the pre-activation.
 struct LossEpilogue {
   Loss loss = Loss::mse;
-  MatrixView<const float> target;   // (rows, outputs)
-  MatrixView<const float> weights;  // (rows, outputs): factors of the elements' losses; data null: all 1
-  float scale = 1.0f;               // of the gradient: 1 / (rows of the batch * features)
-  float* lanes = nullptr;           // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
-  MatrixView<float> delta;          // (rows, outputs); data null: no gradient wanted
-  MatrixView<float> slope_terms;    // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  MatrixView<const float> target;      // (rows, outputs)
+  MatrixView<const float> weights;     // (rows, outputs): factors of the elements' losses; data null: all 1
+  float scale = 1.0f;                  // of the gradient: 1 / (rows of the batch * features)
+  const float* row_weights = nullptr;  // (rows): more factors of the gradient, of mean 1; null: all 1
+  float* lanes = nullptr;         // (rows, 16): running sums of the loss; feature j adds to lane j mod 16
+  MatrixView<float> delta;        // (rows, outputs); data null: no gradient wanted
+  MatrixView<float> slope_terms;  // (rows, outputs), prelu only: dL/dy * min(z, 0)
+  const std::int32_t* classes =
+      nullptr;                          // (rows), in the target's place: of a single group, which column is 1
   const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
   MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
 };
@@ -199,6 +217,11 @@ struct UpdateRule {
   float l2 = 0.0f;
   float clip = 1.0f;
 };
+
+/// How much a row counts where weights may be given: a factor of 1 changes no bit.
+[[nodiscard]] constexpr float weight_of_row(const float* row_weights, Index row) {
+  return row_weights == nullptr ? 1.0f : row_weights[row];
+}
 
 /// How many moments (arrays of the weights' size) a rule keeps.
 [[nodiscard]] constexpr int moments_of(Rule rule) {
@@ -308,6 +331,15 @@ struct ChainRule {
 
 enum class CorruptionKind : std::uint8_t { gaussian, masking, salt_and_pepper };
 
+/// Where x is NaN, nothing was observed: x becomes 0, and the weight of the element's loss too. That of the
+/// others is 1, or with `rescale` columns / (how many of the row were observed), so that a row's loss is the
+/// mean over these. In a row without any, all weights are NaN: its loss is unknown.
+struct MaskMissing {
+  MatrixView<float> x;        // (rows, columns), changed in place
+  MatrixView<float> weights;  // (rows, columns)
+  bool rescale = true;
+};
+
 /// y = x with noise:
 ///   gaussian         x + scale * normal
 ///   masking          0 where n < threshold, n the noise's 24 bits
@@ -316,12 +348,81 @@ struct Corrupt {
   CorruptionKind kind = CorruptionKind::gaussian;
   NoiseSource noise;
   float scale = 0.0f;
-  std::int32_t threshold = 0;  // fraction * 2^24
-  MatrixView<const float> x;   // (rows, features)
-  MatrixView<float> y;         // (rows, features)
-  MatrixView<float> weights;   // (rows, features) or null: the factors that follow
+  std::int32_t threshold = 0;        // fraction * 2^24
+  MatrixView<const float> x;         // (rows, features)
+  MatrixView<float> y;               // (rows, features)
+  MatrixView<const float> observed;  // (rows, features) or null: weights so far; 0 where x must stay 0
+  MatrixView<float> weights;         // (rows, features) or null: the factors that follow, times those so far
   float corrupted_weight = 1.0f;
   float clean_weight = 1.0f;
+};
+
+/// factors = 0 where n < threshold, n the noise's 24 bits, else scale;  y = factors x (Srivastava et al.
+/// 2014).
+struct DropOut {
+  NoiseSource noise;
+  std::int32_t threshold = 0;  // rate * 2^24
+  float scale = 1.0f;          // 1 / (1 - rate)
+  MatrixView<const float> x;   // (rows, units)
+  MatrixView<float> y;         // (rows, units)
+  MatrixView<float> factors;   // (rows, units)
+};
+
+/// delta *= factors, then the chain rule.
+struct FactorGradient {
+  MatrixView<const float> factors;  // (rows, units)
+  MatrixView<float> delta;          // (rows, units): dL/dy, changed in place
+  ActivationGradient below;
+};
+
+/// Mean and variance (of the population) of columns over all rows, which count by weights of mean 1.
+struct ColumnMoments {
+  MatrixView<const float> x;           // (rows, units)
+  const float* row_weights = nullptr;  // (rows); null: all 1
+  Range columns;                       // a multiple of 16 at both ends
+  float* mean = nullptr;               // (units), padded
+  float* variance = nullptr;
+};
+
+/// n = (x - mean) / sqrt(variance + epsilon);  z = scale n + shift (Ioffe & Szegedy 2015).
+struct Normalization {
+  const float* mean = nullptr;  // (units), padded, as the next two
+  const float* variance = nullptr;
+  const float* scale = nullptr;
+  float epsilon = 0.0f;
+};
+
+struct Normalize {
+  Normalization by;
+  MatrixView<const float> x;     // (rows, units)
+  const float* shift = nullptr;  // (units), padded
+  const float* slope = nullptr;  // (units), prelu only
+  Activation activation = Activation::identity;
+  MatrixView<float> preactivation;  // (rows, units): z; data null: not kept
+  MatrixView<float> y;              // (rows, units): f(z)
+};
+
+/// terms = delta n: their column sums are the gradient of the scale.
+struct ScaleTerms {
+  Normalization by;
+  MatrixView<const float> x;      // (rows, units)
+  MatrixView<const float> delta;  // (rows, units): dL/dz
+  MatrixView<float> terms;        // (rows, units)
+};
+
+/// dL/dx = scale / sqrt(variance + epsilon) (delta - share w (sum of delta + n sum of terms)), the sums being
+/// over all rows of the batch and w the row's weight; then the chain rule. Without sums, mean and variance
+/// are constants.
+struct NormalizeGradient {
+  Normalization by;
+  MatrixView<const float> x;          // (rows, units)
+  MatrixView<const float> delta;      // (rows, units): dL/dz
+  const float* delta_sums = nullptr;  // (units), padded
+  const float* term_sums = nullptr;
+  float share = 0.0f;                  // 1 / rows of the batch
+  const float* row_weights = nullptr;  // (rows); null: all 1
+  MatrixView<float> gradient;          // (rows, units): dL/dx
+  ActivationGradient below;
 };
 
 /// How far a Gaussian code is from N(0, 1):
@@ -348,14 +449,16 @@ struct GaussianGradient {
   MatrixView<const float> deviation;  // (rows, units)
   MatrixView<const float> dz;         // (rows, units)
   float divergence_scale = 0.0f;
+  const float* row_weights = nullptr;  // (rows): factors of the divergence; null: all 1
   const float* unit_factor = nullptr;  // (units), padded; null: all 1
   MatrixView<float> delta;             // (rows, 2 units)
 };
 
-/// Penalties on a layer's outputs y: delta += l1 sign(y) + unit_gradient, then the chain rule.
+/// Penalties on a layer's outputs y: delta += row weight * (l1 sign(y) + unit_gradient), then the chain rule.
 struct ActivityGradient {
   MatrixView<const float> y;  // (rows, units)
   float l1 = 0.0f;
+  const float* row_weights = nullptr;    // (rows); null: all 1
   const float* unit_gradient = nullptr;  // (units), padded; null: none
   MatrixView<float> delta;               // (rows, units): dL/dy, changed in place
   ActivationGradient below;
@@ -380,7 +483,8 @@ struct JacobianNorm {
   const float* slope = nullptr;  // (units), prelu only
   const float* squared_norms = nullptr;  // (units), padded
   float scale = 1.0f;
-  MatrixView<float> norms;  // (rows, 1): without the scale
+  const float* row_weights = nullptr;  // (rows): more factors of the gradients; null: all 1
+  MatrixView<float> norms;             // (rows, 1): without either
   MatrixView<float> direct;
   MatrixView<float> unit_factors;
 };
@@ -405,6 +509,20 @@ struct TangentBackward {
   const float* slope = nullptr;  // (units), prelu only
   MatrixView<float> gradient;
   MatrixView<float> product;
+};
+
+/// Of each row, y_j = e^z_j / sum of e^z over the columns of j's group; columns of no group pass as they are.
+/// With a loss that joins columns, also that loss and its gradient at z, where nothing overflows: with
+/// targets t, weights w, a = w t,
+///   categorical_crossentropy  sum over a group of -a log y;  gradient  y sum a - a
+///   kl_divergence             the same, plus a log t;        the same gradient
+/// and (z - t)^2 in a column of no group. Other losses are those of y, without a gradient.
+struct GroupedSoftmax {
+  MatrixView<const float> z;      // (rows, columns)
+  const Range* groups = nullptr;  // consecutive columns each, in ascending order
+  Index group_count = 0;
+  MatrixView<float> y;  // (rows, columns); data null: not wanted
+  const LossEpilogue* loss = nullptr;
 };
 
 /// Elementary functions, reachable one by one for the accuracy tests.
@@ -441,13 +559,22 @@ struct KernelTable {
   void (*copy_weights)(const Panels& from, const WeightCopies& to);
   void (*pack_pairs)(const PackPairs&);
   void (*chain_rule)(const ChainRule&);
+  void (*mask_missing)(const MaskMissing&);
   void (*corrupt)(const Corrupt&);
+  void (*drop_out)(const DropOut&);
+  void (*factor_gradient)(const FactorGradient&);
+  void (*column_moments)(const ColumnMoments&);
+  void (*normalize)(const Normalize&);
+  void (*scale_terms)(const ScaleTerms&);
+  void (*column_totals)(MatrixView<const float> x, Range columns, float* sums);
+  void (*normalize_gradient)(const NormalizeGradient&);
   void (*sample_gaussian)(const GaussianSample&);
   void (*gaussian_gradient)(const GaussianGradient&);
-  void (*gaussian_divergences)(MatrixView<const float> moments, Index units, Index first, float* sums);
+  void (*gaussian_divergences)(MatrixView<const float> moments, const float* row_weights, Index units,
+                               Index first, float* sums);
   void (*gaussian_deviations)(MatrixView<const float> moments, MatrixView<float> out);
   void (*absolute_sums)(MatrixView<const float> y, MatrixView<float> sums);
-  void (*column_sums)(MatrixView<const float> y, Index column, float* sums);
+  void (*column_sums)(MatrixView<const float> y, const float* row_weights, Index column, float* sums);
   void (*activity_gradient)(const ActivityGradient&);
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);
@@ -462,6 +589,7 @@ struct KernelTable {
   void (*scale_rows)(MatrixView<const float> x, float factor, MatrixView<float> out);
   void (*add_rows)(MatrixView<const float> x, MatrixView<float> to);
   void (*random_signs)(const NoiseSource&, MatrixView<float> out);
+  void (*grouped_softmax)(const GroupedSoftmax&);
   void (*normal_noise)(const NoiseSource&, MatrixView<float> out);
   void (*finish_loss)(const float* lanes, Index rows, float scale, float* row_loss);
   void (*evaluate)(Function, const float* x, float* y, Index count);

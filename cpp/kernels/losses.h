@@ -42,6 +42,15 @@ struct HuberError {
   }
 };
 
+/// max(0, 1 - t y), gradient -t where that is positive; NaN stays NaN
+struct HingeError {
+  DIABOLO_INLINE LossAndGradient operator()(Vec y, Vec t) const {
+    const Vec margin = fma(-t, y, broadcast(1.0f));
+    const VecI met = margin <= 0.0f;
+    return {select(met, Vec{}, margin), select(met, Vec{}, -t)};
+  }
+};
+
 /// At the pre-activation z of a sigmoid output:  max(z, 0) - z t + log(1 + e^-|z|),  gradient sigmoid(z) - t
 struct BinaryCrossEntropy {
   DIABOLO_INLINE LossAndGradient operator()(Vec z, Vec t) const {

@@ -2,8 +2,6 @@
 // factors in (kernels.h, Products), and what two-way splitting leaves over.
 #pragma once
 
-#include <bit>
-
 #include "kernels/kernels.h"
 #include "kernels/vec.h"
 
@@ -42,7 +40,7 @@ DIABOLO_INLINE void store_neighbours(float* to, Words halves) {
 
 /// The second number of a pair.
 DIABOLO_INLINE void clear_second(float* pair) {
-  *pair = std::bit_cast<float>(std::bit_cast<std::uint32_t>(*pair) & 0xffffu);
+  *pair = __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, *pair) & 0xffffu);
 }
 
 /// Two rows of a matrix, or one and zeros, as pairs in both directions; destinations may be null.

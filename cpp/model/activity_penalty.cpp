@@ -57,6 +57,7 @@ void ActivityPenalty::input_gradient(const Pass& pass, const LayerBuffers& buffe
   g.y = constant(rows_of(buffers.output, rows));
   g.l1 = static_cast<float>(spec_.l1 / static_cast<double>(pass.step->batch_rows));
   if (needs_whole_batch()) g.unit_gradient = buffers.unit_statistics.row(kGradient);
+  g.row_weights = pass.step->row_weights_from(rows.begin);
   g.delta = rows_of(buffers.delta, rows);
   g.below = rows_of(below, rows);
   pass.kernels.activity_gradient(g);
@@ -70,7 +71,7 @@ void ActivityPenalty::batch_statistics(const Pass& pass, const LayerBuffers& buf
   const auto activities = constant(rows_of(buffers.input, {0, rows}));
   for (Index first = units.begin; first < units.end; first += kernels::kGroup) {
     float sums[kernels::kGroup];
-    pass.kernels.column_sums(activities, first, sums);
+    pass.kernels.column_sums(activities, pass.step->row_weights, first, sums);
     for (Index u = first; u < std::min(first + kernels::kGroup, units.end); ++u) {
       const double of_batch = static_cast<double>(sums[u - first]) / static_cast<double>(rows);
       const double decay = begun[u] == 0.0f ? 0.0 : spec_.decay;
@@ -94,10 +95,11 @@ double ActivityPenalty::standing_penalty(const LayerBuffers& buffers) const {
   return spec_.kl * sum;
 }
 
-double ActivityPenalty::slab_penalty(const StepContext& /*step*/, const LayerBuffers& buffers,
-                                     Index rows) const {
-  double sum = static_cast<double>(rows) * standing_penalty(buffers);
-  for (Index r = 0; r < rows; ++r) sum += row_penalty(buffers, r);
+double ActivityPenalty::slab_penalty(const StepContext& step, const LayerBuffers& buffers, Index rows) const {
+  double weight = 0.0;
+  for (Index r = 0; r < rows; ++r) weight += step.row_weight(r);
+  double sum = weight * standing_penalty(buffers);
+  for (Index r = 0; r < rows; ++r) sum += step.row_weight(r) * row_penalty(buffers, r);
   return sum;
 }
 

@@ -16,8 +16,9 @@ constexpr double kCostOfNoise = 60.0;
 
 }  // namespace
 
-Corruption::Corruption(const CorruptionSpec& spec, int number) : spec_(spec), number_(number) {
-  require(number == 0, "corruption must be the first layer: it leaves the rows that come in as they are.");
+Corruption::Corruption(const CorruptionSpec& spec, int number, bool trainable_below)
+    : spec_(spec), number_(number) {
+  require(!trainable_below, "corruption must be below all layers with parameters: it has no gradient.");
   require(spec.units >= 1, "corruption needs at least one unit.");
   require(std::isfinite(spec.amount) && spec.amount >= 0.0, "the amount of noise must not be negative.");
   require(spec.kind == kernels::CorruptionKind::gaussian || spec.amount < 1.0,
@@ -46,6 +47,7 @@ void Corruption::forward(const Pass& pass, const LayerBuffers& buffers, Range ro
   c.threshold = static_cast<std::int32_t>(std::lround(std::min(spec_.amount, 1.0) * 0x1p24));
   c.x = constant(rows_of(buffers.input, rows));
   c.y = rows_of(buffers.output, rows);
+  c.observed = constant(rows_of(buffers.element_weights_below, rows));
   c.weights = rows_of(buffers.element_weights, rows);
   c.corrupted_weight = static_cast<float>(spec_.corrupted_weight);
   c.clean_weight = static_cast<float>(spec_.clean_weight);

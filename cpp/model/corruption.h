@@ -18,7 +18,7 @@ struct CorruptionSpec {
 
 class Corruption final : public Layer {
  public:
-  Corruption(const CorruptionSpec& spec, int number);
+  Corruption(const CorruptionSpec& spec, int number, bool trainable_below);
 
   [[nodiscard]] Index inputs() const override { return spec_.units; }
   [[nodiscard]] Index outputs() const override { return spec_.units; }

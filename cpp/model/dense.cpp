@@ -40,6 +40,7 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
       products_(place.takes_floats ? kernels::Products::float32
                                    : usable_products(table, spec.products, spec.inputs, spec.outputs)),
       tied_(!spec.tied_to.empty()),
+      trains_bias_(spec.trains_bias),
       learns_variance_(spec.variance == OutputVariance::learned),
       place_(place) {
   require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
@@ -239,7 +240,7 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
     add(inputs[1], deltas[0]);
   }
   const auto delta = constant(buffers.delta);
-  list.add_column_sum(bias_, delta);
+  if (trains_bias_) list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));
 }

@@ -20,6 +20,7 @@ struct DenseSpec {
   OutputVariance variance = OutputVariance::none;
   double initial_variance = 1.0;                            // if there is one
   kernels::Products products = kernels::Products::float32;  // at least so precise, see usable_products
+  bool trains_bias = true;  // false: it stays 0, for batch normalisation takes it away again
 };
 
 /// What a dense layer needs to know of its neighbours.
@@ -84,6 +85,7 @@ class Dense final : public Layer {
   int bias_ = -1;
   int slope_ = -1;
   int log_variance_ = -1;
+  const bool trains_bias_;
   const bool learns_variance_;
   const DensePlace place_;
 };

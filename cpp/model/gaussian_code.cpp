@@ -67,6 +67,7 @@ void GaussianCode::input_gradient(const Pass& pass, const LayerBuffers& buffers,
   g.deviation = constant(rows_of(buffers.noise, rows));
   g.dz = constant(rows_of(buffers.delta, rows));
   g.divergence_scale = static_cast<float>(weight(*pass.step) / static_cast<double>(pass.step->batch_rows));
+  g.row_weights = pass.step->row_weights_from(rows.begin);
   if (needs_whole_batch()) g.unit_factor = buffers.unit_statistics.row(kFactor);
   g.delta = rows_of(below.delta, rows);
   pass.kernels.gaussian_gradient(g);
@@ -81,7 +82,7 @@ void GaussianCode::batch_statistics(const Pass& pass, const LayerBuffers& buffer
   float* factors = buffers.unit_statistics.row(kFactor);
   const auto moments = constant(rows_of(buffers.input, {0, rows}));
   for (Index first = units.begin; first < units.end; first += kernels::kGroup) {
-    pass.kernels.gaussian_divergences(moments, spec_.units, first, means + first);
+    pass.kernels.gaussian_divergences(moments, pass.step->row_weights, spec_.units, first, means + first);
   }
   for (Index u = units.begin; u < units.end; ++u) {
     means[u] /= static_cast<float>(rows);
@@ -103,7 +104,9 @@ double GaussianCode::slab_penalty(const StepContext& step, const LayerBuffers& b
     }
     return weight(step) * static_cast<double>(rows) * sum;
   }
-  for (Index r = 0; r < rows; ++r) sum += static_cast<double>(buffers.row_penalty.row(r)[0]);
+  for (Index r = 0; r < rows; ++r) {
+    sum += step.row_weight(r) * static_cast<double>(buffers.row_penalty.row(r)[0]);
+  }
   return weight(step) * sum;
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -18,18 +20,27 @@ constexpr Index kMostRowsAtOnce = 128;
 /// Below this many operations a second thread costs more (a few microseconds to wake) than it brings.
 constexpr double kCostPerThread = 2e6;
 
-/// Whether every value lies in [low, high] and is finite.
+/// Whether every value lies in [low, high] and is finite; or is NaN where that means a missing one.
+template <bool missing_allowed>
 bool all_valid(MatrixView<float> x, float low, float high) {
   for (Index r = 0; r < x.rows; ++r) {
     const float* row = x.row(r);
     unsigned bad = 0;  // no early exit: the loop over a row becomes vectors
     for (Index c = 0; c < x.cols; ++c) {
-      bad |= static_cast<unsigned>(!(row[c] >= low)) | static_cast<unsigned>(!(row[c] <= high)) |
-             static_cast<unsigned>(row[c] - row[c] != 0.0f);
+      unsigned refused = static_cast<unsigned>(!(row[c] >= low)) | static_cast<unsigned>(!(row[c] <= high)) |
+                         static_cast<unsigned>(row[c] - row[c] != 0.0f);
+      if constexpr (missing_allowed) refused &= static_cast<unsigned>(row[c] == row[c]);
+      bad |= refused;
     }
     if (bad != 0) return false;
   }
   return true;
+}
+
+/// An error that is no number comes of infinities met on the way: such a row is as far off as can be, and
+/// must not pass every comparison with a threshold, as NaN does.
+float beyond_numbers(float error) {
+  return std::isnan(error) ? std::numeric_limits<float>::infinity() : error;
 }
 
 /// Borrowed for a pass, given back however it ends.
@@ -58,11 +69,12 @@ int Inference::useful_threads(const Rows& rows, Range layers) const {
 }
 
 /// False: a value is refused.
-bool Inference::gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,
+bool Inference::gather(const Rows& rows, const Index* source_rows, const Scaler& scaler, bool missing_allowed,
                        MatrixView<float> out) const {
   if (checks_) {
     rows.gather(source_rows, out.rows, Scaler(), out);
-    if (!all_valid(out, low_, high_)) return false;
+    if (!(missing_allowed ? all_valid<true>(out, low_, high_) : all_valid<false>(out, low_, high_)))
+      return false;
     if (scaler.empty()) return true;
   }
   rows.gather(source_rows, out.rows, scaler, out);
@@ -81,6 +93,7 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
   const NetworkBuffers& buffers = space->buffers();
   const MatrixView<float> lanes = space->lanes();
   std::atomic<bool> invalid{false};
+  const bool missing_allowed = layers.begin == 0 && network_.takes_missing();
 
   Team team(threads, hook_);
   const bool stopped = team.run([&](Worker& worker) {
@@ -91,7 +104,7 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
     for (Index first = share.begin; first < share.end; first += at_once) {
       const Range here{mine, mine + std::min(at_once, share.end - first)};
       for (Index i = 0; i < here.size(); ++i) source_rows[i] = rows.source_row(first + i);
-      if (!gather(rows, source_rows, scaler, rows_of(buffers.input, here))) {
+      if (!gather(rows, source_rows, scaler, missing_allowed, rows_of(buffers.input, here))) {
         invalid.store(true, std::memory_order_relaxed);
         return worker.stop();
       }
@@ -100,6 +113,7 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
         std::fill_n(lanes.row(mine), here.size() * kernels::kGroup, 0.0f);
         epilogue.loss = objective->loss;
         epilogue.target = constant(rows_of(buffers.input, here));
+        epilogue.weights = constant(rows_of(buffers.element_weights, here));
         epilogue.lanes = lanes.row(mine);
       }
       network_.forward(pass, buffers, here, objective == nullptr ? nullptr : &epilogue);
@@ -149,10 +163,11 @@ PassOutcome Inference::layer_output(const Rows& rows, Index layer, MatrixView<fl
 }
 
 PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, float* out) const {
-  const auto scale = static_cast<float>(objective.scale(rows.features()));
+  const auto scale = static_cast<float>(objective.scale(network_));
   return run(rows, network_.all(), scaler_, &objective,
              [&](const NetworkBuffers&, Range here, Index first, const float* lanes) {
                network_.kernels().finish_loss(lanes, here.size(), scale, out + first);
+               std::transform(out + first, out + first + here.size(), out + first, beyond_numbers);
              });
 }
 
@@ -163,7 +178,12 @@ PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out) c
                  const float* x = buffers.input.row(here.begin + r);
                  const float* y = buffers.output().row(here.begin + r);
                  float* to = out.row(first + r);
-                 for (Index c = 0; c < out.cols; ++c) to[c] = (x[c] - y[c]) * (x[c] - y[c]);
+                 for (Index c = 0; c < out.cols; ++c) to[c] = beyond_numbers((x[c] - y[c]) * (x[c] - y[c]));
+                 if (buffers.element_weights.data == nullptr) continue;
+                 const float* weights = buffers.element_weights.row(here.begin + r);
+                 for (Index c = 0; c < out.cols; ++c) {
+                   if (!(weights[c] > 0.0f)) to[c] = std::numeric_limits<float>::quiet_NaN();
+                 }
                }
              });
 }

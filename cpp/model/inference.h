@@ -48,7 +48,8 @@ class Inference {
   /// out (rows, features), in the user's units
   [[nodiscard]] PassOutcome reconstruct(const Rows& rows, MatrixView<float> out) const;
 
-  /// out (rows): the objective of each row, in the network's units.
+  /// out (rows): the objective of each row, in the network's units. Where rows may have missing values: over
+  /// the others, NaN if there are none; likewise feature_errors.
   [[nodiscard]] PassOutcome row_errors(const Rows& rows, const Objective& objective, float* out) const;
 
   /// The same of rows with the noise of codes as in training, and each row's penalties with their full
@@ -92,7 +93,7 @@ class Inference {
 
   [[nodiscard]] int useful_threads(const Rows& rows, Range layers) const;
   [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,
-                            MatrixView<float> out) const;
+                            bool missing_allowed, MatrixView<float> out) const;
   [[nodiscard]] PassOutcome copy_output(const Rows& rows, Range layers, const Scaler& in,
                                         const Scaler& out_scaler, MatrixView<float> out) const;
 

@@ -100,6 +100,7 @@ void JacobianPenalty::exact_norm(const Pass& pass, const LayerBuffers& buffers, 
   g.norms = rows_of(buffers.row_penalty, rows);
   if (!buffers.own.empty()) {
     g.scale = static_cast<float>(spec_.weight / static_cast<double>(pass.step->batch_rows));
+    g.row_weights = pass.step->row_weights_from(rows.begin);
     g.direct = rows_of(buffers.own[kDirect], rows);
     g.unit_factors = rows_of(buffers.own[kUnitFactors], rows);
   }
@@ -129,8 +130,11 @@ void JacobianPenalty::tangents_forward(const Pass& pass, const LayerBuffers& buf
 void JacobianPenalty::tangents_backward(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
   const std::size_t last = encoder_.size() - 1;
   const double factor = 2.0 * spec_.weight / static_cast<double>(pass.step->batch_rows);
-  pass.kernels.scale_rows(constant(rows_of(buffers.own[tangent_of(last)], rows)), static_cast<float>(factor),
-                          rows_of(buffers.own[gradient_of(last)], rows));
+  for (Index r = rows.begin; r < rows.end; ++r) {
+    pass.kernels.scale_rows(constant(rows_of(buffers.own[tangent_of(last)], {r, r + 1})),
+                            static_cast<float>(factor * pass.step->row_weight(r)),
+                            rows_of(buffers.own[gradient_of(last)], {r, r + 1}));
+  }
   for (std::size_t l = last + 1; l-- > 0;) {
     const DifferentiatedLayer& layer = encoder_[l];
     kernels::TangentBackward t;
@@ -171,10 +175,9 @@ void JacobianPenalty::list_gradients(const LayerBuffers& buffers, GradientList& 
   }
 }
 
-double JacobianPenalty::slab_penalty(const StepContext& /*step*/, const LayerBuffers& buffers,
-                                     Index rows) const {
+double JacobianPenalty::slab_penalty(const StepContext& step, const LayerBuffers& buffers, Index rows) const {
   double sum = 0.0;
-  for (Index r = 0; r < rows; ++r) sum += row_penalty(buffers, r);
+  for (Index r = 0; r < rows; ++r) sum += step.row_weight(r) * row_penalty(buffers, r);
   return sum;
 }
 

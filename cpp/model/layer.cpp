@@ -43,6 +43,13 @@ void Layer::list_gradients(const LayerBuffers& /*buffers*/, GradientList& /*list
 void Layer::batch_statistics(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*units*/,
                              Index /*rows*/) const {}
 
+void Layer::gradient_statistics(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*units*/,
+                                Index /*rows*/) const {}
+
+void Layer::begin_epoch(const Parameters& /*parameters*/, const LayerBuffers& /*buffers*/) const {}
+
+void Layer::end_epoch(const LayerBuffers& /*buffers*/, Parameters& /*parameters*/) const {}
+
 double Layer::slab_penalty(const StepContext& /*step*/, const LayerBuffers& /*buffers*/,
                            Index /*rows*/) const {
   return 0.0;

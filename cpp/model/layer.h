@@ -28,6 +28,7 @@ struct LayerBooking {
   WorkspacePlan::Buffer noise;             // (rows, outputs): what was added
   WorkspacePlan::Buffer row_penalty;       // (rows, 1): without its weight
   WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch, or kept from step to step
+  WorkspacePlan::Buffer scale_terms;       // (rows, outputs): terms of the gradient of a scale
   SparseBooking sparse;                    // of a layer whose outputs are few
   std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
   Pairs<WorkspacePlan::Buffer> input_pairs;
@@ -45,6 +46,7 @@ struct LayerBuffers {
   MatrixView<float> slope_terms;
   MatrixView<float> variance_terms;
   MatrixView<float> element_weights;
+  MatrixView<float> element_weights_below;  // those that a layer below has
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
@@ -53,6 +55,7 @@ struct LayerBuffers {
   SparseCode sparse_delta;  // of the layer above, through which gradients come: the delta has no others
   std::vector<MatrixView<float>> own;
   std::vector<LayerBuffers> below;  // of the layers below, from the input on, where the layer wants them
+  MatrixView<float> scale_terms;
   Pairs<MatrixView<float>> input_pairs;
   Pairs<MatrixView<float>> delta_pairs;
 };
@@ -72,6 +75,14 @@ struct NoiseOrigin {
 struct StepContext {
   NoiseOrigin noise;
   Index batch_rows = 1;
+  const float* row_weights = nullptr;  // (rows of the buffers): how much each counts, 1 in the mean; null: 1
+
+  [[nodiscard]] double row_weight(Index row) const {
+    return static_cast<double>(kernels::weight_of_row(row_weights, row));
+  }
+  [[nodiscard]] const float* row_weights_from(Index row) const {
+    return row_weights == nullptr ? nullptr : row_weights + row;
+  }
   std::int64_t steps_per_epoch = 1;
   kernels::Divergence divergence = kernels::Divergence::exact;
 };
@@ -162,6 +173,17 @@ class Layer {
   [[nodiscard]] virtual bool has_statistics() const { return needs_whole_batch(); }
   virtual void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units, Index rows) const;
 
+  /// Whether input_gradient needs something of all deltas of the batch: then gradient_statistics comes
+  /// between receive_gradient and it, for the units of each worker, with a meeting before and after.
+  [[nodiscard]] virtual bool needs_gradient_of_batch() const { return false; }
+  virtual void gradient_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
+                                   Index rows) const;
+
+  /// What it keeps from step to step and belongs to the model, taken from the parameters before an epoch and
+  /// given back after one that was completed.
+  virtual void begin_epoch(const Parameters& parameters, const LayerBuffers& buffers) const;
+  virtual void end_epoch(const LayerBuffers& buffers, Parameters& parameters) const;
+
   /// Whether it adds to the loss: of a slab of a training step, with the weight of that step; of one row of
   /// an evaluation pass, with its full weight; and what holds for all rows, by what training knows by now.
   [[nodiscard]] virtual bool has_penalty() const { return false; }
@@ -174,6 +196,9 @@ class Layer {
   [[nodiscard]] virtual Index tallies() const { return 0; }
   virtual void observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const;
   [[nodiscard]] virtual std::vector<Measure> measures(const double* tallies, Index rows) const;
+
+  /// Of a last layer: how many terms a loss that joins columns has in a row.
+  [[nodiscard]] virtual Index loss_terms() const { return outputs(); }
 
   /// Multiplications and additions of one row's forward pass.
   [[nodiscard]] virtual double forward_cost() const = 0;

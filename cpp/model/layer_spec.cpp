@@ -9,10 +9,12 @@
 namespace diabolo {
 namespace {
 
-/// Whether a layer passes few elements of each row on, as a list.
-bool is_sparse(const LayerSpec& spec) {
+/// Whether a layer passes few elements of each row on as a list, to the first of those `above` it: a dense
+/// one.
+bool passes_a_list(const LayerSpec& spec, std::span<const LayerSpec> above) {
   const auto* const top_k = std::get_if<TopKSpec>(&spec);
-  return top_k != nullptr && top_k->passes_a_list();
+  return top_k != nullptr && top_k->is_short() && !above.empty() &&
+         std::holds_alternative<DenseSpec>(above.front());
 }
 
 /// One overload a kind.
@@ -25,8 +27,9 @@ struct Maker {
     DensePlace at;
     at.trainable_below = place.trainable_below;
     at.differentiated = place.differentiated;
-    at.sparse_below = !place.below.empty() && is_sparse(place.below.back());
-    at.sparse_above = !place.above.empty() && is_sparse(place.above.front());
+    const LayerSpec self = spec;
+    at.sparse_below = !place.below.empty() && passes_a_list(place.below.back(), {&self, 1});
+    at.sparse_above = !place.above.empty() && passes_a_list(place.above.front(), place.above.subspan(1));
     const bool tied_above = std::any_of(place.above.begin(), place.above.end(), [&](const LayerSpec& above) {
       const auto* const dense = std::get_if<DenseSpec>(&above);
       return dense != nullptr && dense->tied_to == spec.name;
@@ -39,7 +42,7 @@ struct Maker {
     return std::make_unique<Dense>(table, plan, spec, at);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
-    return std::make_unique<Corruption>(spec, place.number);
+    return std::make_unique<Corruption>(spec, place.number, place.trainable_below);
   }
   std::unique_ptr<Layer> operator()(const GaussianCodeSpec& spec) const {
     return std::make_unique<GaussianCode>(spec, place.number);
@@ -47,7 +50,9 @@ struct Maker {
   std::unique_ptr<Layer> operator()(const ActivityPenaltySpec& spec) const {
     return std::make_unique<ActivityPenalty>(spec);
   }
-  std::unique_ptr<Layer> operator()(const TopKSpec& spec) const { return std::make_unique<TopK>(spec); }
+  std::unique_ptr<Layer> operator()(const TopKSpec& spec) const {
+    return std::make_unique<TopK>(spec, passes_a_list(spec, place.above));
+  }
   std::unique_ptr<Layer> operator()(const JacobianPenaltySpec& spec) const {
     std::vector<DifferentiatedLayer> encoder;
     for (const LayerSpec& below : place.below) {
@@ -59,6 +64,16 @@ struct Maker {
     }
     return std::make_unique<JacobianPenalty>(spec, encoder, place.number);
   }
+  std::unique_ptr<Layer> operator()(const MissingValuesSpec& spec) const {
+    return std::make_unique<MissingValues>(spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const DropoutSpec& spec) const {
+    return std::make_unique<Dropout>(spec, place.number);
+  }
+  std::unique_ptr<Layer> operator()(const BatchNormSpec& spec) const {
+    return std::make_unique<BatchNorm>(plan, spec);
+  }
+  std::unique_ptr<Layer> operator()(const SoftmaxSpec& spec) const { return std::make_unique<Softmax>(spec); }
 };
 
 }  // namespace

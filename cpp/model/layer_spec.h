@@ -6,16 +6,21 @@
 #include <variant>
 
 #include "model/activity_penalty.h"
+#include "model/batch_norm.h"
 #include "model/corruption.h"
 #include "model/dense.h"
+#include "model/dropout.h"
 #include "model/gaussian_code.h"
 #include "model/jacobian_penalty.h"
+#include "model/missing_values.h"
+#include "model/softmax.h"
 #include "model/top_k.h"
 
 namespace diabolo {
 
-using LayerSpec = std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec,
-                               JacobianPenaltySpec>;
+using LayerSpec =
+    std::variant<DenseSpec, CorruptionSpec, GaussianCodeSpec, ActivityPenaltySpec, TopKSpec, SoftmaxSpec,
+                 MissingValuesSpec, DropoutSpec, BatchNormSpec, JacobianPenaltySpec>;
 
 /// Where a layer stands in its network.
 struct LayerPlace {

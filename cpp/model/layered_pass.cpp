@@ -57,6 +57,11 @@ bool LayeredPass::backward() const {
     const Layer& layer = network_.layer(i);
     const LayerBuffers& buffers = buffers_.at(i);
     layer.receive_gradient(pass_, buffers, mine_);
+    if (layer.needs_gradient_of_batch()) {
+      if (pass_.worker.meet()) return true;
+      const Range units = pass_.worker.share(layer.outputs(), kernels::kGroup);
+      layer.gradient_statistics(pass_, buffers, units, slab_rows_);
+    }
     if (i == first) break;
     if (pass_.worker.meet()) return true;
     const auto below = network_.layer(i - 1).activation_gradient(pass_.parameters, buffers_.at(i - 1));

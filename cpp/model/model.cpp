@@ -19,6 +19,15 @@ bool initialize(const Network& network, std::uint64_t seed, Parameters& paramete
                 PollHook* hook) {
   std::vector<float> values;
   for (const LayerSpec& layer : network.specs()) {
+    if (const auto* norm = std::get_if<BatchNormSpec>(&layer)) {
+      for (const auto& [name, value] :
+           {std::pair{".scale", 1.0f}, {".variance", 1.0f}, {".slope", kInitialSlope}}) {
+        const int number = parameters.find(norm->name + name);
+        if (number < 0) continue;
+        values.assign(static_cast<std::size_t>(norm->units), value);
+        parameters.import_values(number, values.data());
+      }
+    }
     const auto* dense = std::get_if<DenseSpec>(&layer);
     if (dense == nullptr) continue;
     const DenseSpec& spec = *dense;

@@ -21,7 +21,7 @@ namespace diabolo {
 namespace {
 
 /// Far beyond any model, and little memory: a layer is some ten values.
-constexpr JsonLimits kLimits = {.depth = 4, .values = 100'000};
+constexpr JsonLimits kLimits = {.depth = 5, .values = 100'000};
 
 JsonValue metadata(const ModelFile& file, const char* key) {
   const auto found = file.metadata.find(key);
@@ -57,6 +57,12 @@ double real(const JsonValue& layer, const char* key) {
   return number->value;
 }
 
+bool flag(const JsonValue& layer, const char* key) {
+  const bool* const value = member(layer, key).boolean();
+  if (value == nullptr) throw ModelFileError(std::string("a layer's \"") + key + "\" must be true or false");
+  return *value;
+}
+
 DenseSpec dense_from(const JsonValue& layer) {
   DenseSpec spec;
   spec.name = text(layer, "name");
@@ -69,8 +75,20 @@ DenseSpec dense_from(const JsonValue& layer) {
     spec.variance = value_of(kOutputVariances, text(layer, "variance"));
     spec.initial_variance = real(layer, "initial_variance");
   }
+  if (layer.find("trains_bias") != nullptr) spec.trains_bias = flag(layer, "trains_bias");
   if (layer.find("products") != nullptr) spec.products = value_of(kProducts, text(layer, "products"));
   return spec;
+}
+
+std::vector<Range> groups_of(const JsonValue& described) {
+  if (described.array() == nullptr) throw ModelFileError("a layer's \"groups\" must be an array");
+  std::vector<Range> groups;
+  for (const JsonValue& pair : *described.array()) {
+    const JsonValue::Array* const ends = pair.array();
+    if (ends == nullptr || ends->size() != 2) throw ModelFileError("a group must be two whole numbers");
+    groups.push_back({whole((*ends)[0], "the begin of a group", 0), whole((*ends)[1], "the end of a group")});
+  }
+  return groups;
 }
 
 LayerSpec layer_from(const JsonValue& layer) {
@@ -91,6 +109,13 @@ LayerSpec layer_from(const JsonValue& layer) {
                                real(layer, "decay")};
   }
   if (kind == "jacobian_penalty") return JacobianPenaltySpec{units, real(layer, "weight")};
+  if (kind == "missing_values") return MissingValuesSpec{units, flag(layer, "rescale")};
+  if (kind == "dropout") return DropoutSpec{units, real(layer, "rate")};
+  if (kind == "batch_norm") {
+    return BatchNormSpec{text(layer, "name"), units, value_of(kActivations, text(layer, "activation")),
+                         real(layer, "momentum"), real(layer, "epsilon")};
+  }
+  if (kind == "softmax") return SoftmaxSpec{units, groups_of(member(layer, "groups"))};
   if (kind == "top_k") return TopKSpec{units, whole(member(layer, "k"), "k")};
   throw ModelFileError("it has a layer of an unknown kind, '" + kind + "'");
 }
@@ -153,6 +178,15 @@ Model model_from(const ModelFile& file) {
     weights.emplace_back(name, tensors.values<float>(name, DType::F32, shape));
   };
   for (const LayerSpec& spec : layers) {
+    if (const auto* const norm = std::get_if<BatchNormSpec>(&spec)) {
+      for (const char* name : {".scale", ".shift", ".mean", ".variance"})
+        take(norm->name + name, {norm->units});
+      const std::vector<float>& variances = weights.back().second;
+      if (!std::all_of(variances.begin(), variances.end(), [](float x) { return x >= 0.0f; })) {
+        throw ModelFileError("tensor \"" + weights.back().first + "\" must not be negative");
+      }
+      if (norm->activation == kernels::Activation::prelu) take(norm->name + ".slope", {norm->units});
+    }
     const auto* const layer = std::get_if<DenseSpec>(&spec);  // the others have no parameters
     if (layer == nullptr) continue;
     if (layer->tied_to.empty()) take(layer->name + ".kernel", {layer->inputs, layer->outputs});

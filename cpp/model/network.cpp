@@ -63,6 +63,8 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.noise = workspace.view(b.noise);
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
+    layer_buffers.scale_terms = workspace.view(b.scale_terms);
+    layer_buffers.element_weights_below = buffers.element_weights;
     layer_buffers.element_weights = workspace.view(b.element_weights);
     layer_buffers.sparse = lay_out_sparse(b.sparse, workspace);
     if (layer_buffers.sparse) {
@@ -87,16 +89,6 @@ void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range lay
                       const kernels::LossEpilogue* loss) const {
   for (Index i = layers.begin; i < layers.end; ++i) {
     layer(i).forward(pass, buffers.at(i), rows, i + 1 == buffers.layers.end ? loss : nullptr);
-  }
-}
-
-void Network::backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const {
-  for (Index i = buffers.layers.end - 1; i >= first_trainable_; --i) {
-    layer(i).receive_gradient(pass, buffers.at(i), rows);
-    if (i == first_trainable_) break;
-    const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
-    layer(i).input_gradient(pass, buffers.at(i), rows, below);
-    amend_gradient(pass, buffers, rows, i);
   }
 }
 

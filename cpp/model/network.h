@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <variant>
 #include <vector>
 
 #include "model/layer.h"
@@ -41,6 +42,11 @@ class Network {
   [[nodiscard]] Index code_layers() const { return code_layers_; }
   [[nodiscard]] const Layer& layer(Index i) const { return *layers_[static_cast<std::size_t>(i)]; }
 
+  /// Whether rows may hold NaN, for what nobody observed.
+  [[nodiscard]] bool takes_missing() const {
+    return std::holds_alternative<MissingValuesSpec>(specs_.front());
+  }
+
   /// No gradient is wanted below the pre-activation of this layer.
   [[nodiscard]] Index first_trainable() const { return first_trainable_; }
 
@@ -73,8 +79,20 @@ class Network {
   void forward(const Pass& pass, const NetworkBuffers& buffers, Range layers, Range rows,
                const kernels::LossEpilogue* loss) const;
 
-  /// From the gradient at the last pre-activation to those of all layers below.
-  void backward(const Pass& pass, const NetworkBuffers& buffers, Range rows) const;
+  /// From the gradient at the last pre-activation to those of all layers below. `of_batch(i)` is called, if
+  /// no row is there too, where layer i needs all deltas of the batch; true ends the pass.
+  template <class OfBatch>
+  void backward(const Pass& pass, const NetworkBuffers& buffers, Range rows, const OfBatch& of_batch) const {
+    for (Index i = buffers.layers.end - 1; i >= first_trainable_; --i) {
+      if (rows.size() > 0) layer(i).receive_gradient(pass, buffers.at(i), rows);
+      if (layer(i).needs_gradient_of_batch() && of_batch(i)) return;
+      if (i == first_trainable_) return;
+      if (rows.size() == 0) continue;
+      const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
+      layer(i).input_gradient(pass, buffers.at(i), rows, below);
+      amend_gradient(pass, buffers, rows, i);
+    }
+  }
 
   /// Multiplications and additions of one row's forward pass through `layers`.
   [[nodiscard]] double forward_cost(Range layers) const;

@@ -59,7 +59,7 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
   AlignedBuffer<Index> source_rows(threads * at_once);
   AlignedBuffer<float> losses(threads * at_once);
   const Index code = network_.code_layers() - 1;
-  const auto scale = static_cast<float>(objective.scale(rows.features()));
+  const auto scale = static_cast<float>(objective.scale(network_));
   std::atomic<bool> invalid{false};
 
   Team team(threads, hook_);
@@ -72,7 +72,8 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
     for (Index first = share.begin; first < share.end; first += at_once) {
       const Range here{mine, mine + std::min(at_once, share.end - first)};
       for (Index i = 0; i < here.size(); ++i) source_rows[mine + i] = rows.source_row(first + i);
-      if (!gather(rows, source_rows.data() + mine, scaler_, rows_of(buffers.input, here))) {
+      if (!gather(rows, source_rows.data() + mine, scaler_, network_.takes_missing(),
+                  rows_of(buffers.input, here))) {
         invalid.store(true, std::memory_order_relaxed);
         return worker.stop();
       }
@@ -84,6 +85,7 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
         kernels::LossEpilogue epilogue;
         epilogue.loss = objective.loss;
         epilogue.target = constant(rows_of(buffers.input, here));
+        epilogue.weights = constant(rows_of(buffers.element_weights, here));
         epilogue.lanes = lanes.row(mine);
         network_.forward(pass, buffers, {code, network_.size()}, here, &epilogue);
         if (worker.poll(0.0)) return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "model/network.h"
 
 namespace diabolo {
 
@@ -9,9 +10,11 @@ struct Objective {
   kernels::Loss loss = kernels::Loss::mse;
   bool sum_features = false;  // else the mean over them
 
-  /// The factor of a sum over `features`.
-  [[nodiscard]] double scale(Index features) const {
-    return sum_features ? 1.0 : 1.0 / static_cast<double>(features);
+  /// The factor of the sum over a row of a network's outputs.
+  [[nodiscard]] double scale(const Network& network) const {
+    if (sum_features) return 1.0;
+    const Layer& last = network.layer(network.size() - 1);
+    return 1.0 / static_cast<double>(kernels::joins_columns(loss) ? last.loss_terms() : last.outputs());
   }
 };
 

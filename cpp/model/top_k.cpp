@@ -14,14 +14,14 @@ constexpr double kCostOfUnit = 64.0;
 
 }  // namespace
 
-TopK::TopK(const TopKSpec& spec) : spec_(spec) {
+TopK::TopK(const TopKSpec& spec, bool passes_a_list) : spec_(spec), passes_a_list_(passes_a_list) {
   require(spec.units >= 1, "a sparse code needs at least one unit.");
   require(spec.k >= 1 && spec.k <= spec.units, "k must lie between 1 and the number of units.");
 }
 
 LayerBooking TopK::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const {
   LayerBooking booking;
-  if (spec_.passes_a_list() && !last) {
+  if (passes_a_list_ && !last) {
     booking.sparse = book_sparse(plan, rows, spec_.units, spec_.k, purpose == Purpose::training);
     return booking;
   }

@@ -10,14 +10,14 @@ struct TopKSpec {
   Index units = 0;
   Index k = 0;
 
-  /// Whether a row's k elements go on as a list, so that neighbouring layers work on these alone: where they
-  /// are few enough that their scattered reads take less time than all zeros.
-  [[nodiscard]] bool passes_a_list() const { return k <= units / 16; }
+  /// Whether k is so small that scattered reads of a row's k elements take less time than all zeros: then
+  /// they may go on as a list, and neighbouring layers work on these alone.
+  [[nodiscard]] bool is_short() const { return k <= units / 16; }
 };
 
 class TopK final : public Layer {
  public:
-  explicit TopK(const TopKSpec& spec);
+  TopK(const TopKSpec& spec, bool passes_a_list);
 
   [[nodiscard]] Index inputs() const override { return spec_.units; }
   [[nodiscard]] Index outputs() const override { return spec_.units; }
@@ -27,7 +27,7 @@ class TopK final : public Layer {
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
 
-  [[nodiscard]] bool needs_whole_batch() const override { return spec_.passes_a_list(); }
+  [[nodiscard]] bool needs_whole_batch() const override { return passes_a_list_; }
   [[nodiscard]] bool has_statistics() const override { return false; }
 
   [[nodiscard]] Index tallies() const override { return spec_.units; }
@@ -41,6 +41,7 @@ class TopK final : public Layer {
                      const kernels::ActivationGradient& below) const;
 
   const TopKSpec spec_;
+  const bool passes_a_list_;
 };
 
 }  // namespace diabolo

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "model/layer_spec.h"
 #include "python/bindings.h"
@@ -16,7 +17,7 @@ void define_layers(py::module_& m) {
   py::class_<DenseSpec>(m, "Dense")
       .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
                        std::string initializer, std::string tied_to, const std::string& variance,
-                       double initial_variance, const std::string& products) {
+                       double initial_variance, const std::string& products, bool trains_bias) {
              return DenseSpec{std::move(name),
                               inputs,
                               outputs,
@@ -25,11 +26,12 @@ void define_layers(py::module_& m) {
                               std::move(tied_to),
                               value_of(kOutputVariances, variance),
                               initial_variance,
-                              value_of(kProducts, products)};
+                              value_of(kProducts, products),
+                              trains_bias};
            }),
            py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
            py::arg("initializer"), py::arg("tied_to") = "", py::arg("variance") = "none",
-           py::arg("initial_variance") = 1.0, py::arg("products") = "float32");
+           py::arg("initial_variance") = 1.0, py::arg("products") = "float32", py::arg("trains_bias") = true);
 
   py::class_<CorruptionSpec>(m, "Corruption")
       .def(py::init([](Index units, const std::string& kind, double amount, double corrupted_weight,
@@ -53,6 +55,31 @@ void define_layers(py::module_& m) {
   py::class_<JacobianPenaltySpec>(m, "JacobianPenalty")
       .def(py::init([](Index units, double weight) { return JacobianPenaltySpec{units, weight}; }),
            py::arg("units"), py::arg("weight"));
+
+  py::class_<MissingValuesSpec>(m, "MissingValues")
+      .def(py::init([](Index units, bool rescale) { return MissingValuesSpec{units, rescale}; }),
+           py::arg("units"), py::arg("rescale") = true);
+
+  py::class_<DropoutSpec>(m, "Dropout")
+      .def(py::init([](Index units, double rate) { return DropoutSpec{units, rate}; }), py::arg("units"),
+           py::arg("rate"));
+
+  py::class_<BatchNormSpec>(m, "BatchNorm")
+      .def(py::init([](std::string name, Index units, const std::string& activation, double momentum,
+                       double epsilon) {
+             return BatchNormSpec{std::move(name), units, value_of(kActivations, activation), momentum,
+                                  epsilon};
+           }),
+           py::arg("name"), py::arg("units"), py::arg("activation"), py::arg("momentum") = 0.9,
+           py::arg("epsilon") = 1e-5);
+
+  py::class_<SoftmaxSpec>(m, "Softmax")
+      .def(py::init([](Index units, const std::vector<std::pair<Index, Index>>& groups) {
+             SoftmaxSpec spec{units, {}};
+             for (const auto& [begin, end] : groups) spec.groups.push_back({begin, end});
+             return spec;
+           }),
+           py::arg("units"), py::arg("groups"));
 
   py::class_<GaussianCodeSpec>(m, "GaussianCode")
       .def(py::init([](Index units, double beta, std::int64_t warmup_epochs, double free_bits) {

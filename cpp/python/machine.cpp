@@ -29,7 +29,8 @@ void define_machine(py::module_& m) {
   });
   m.def("selected_isa", [] { return std::string(kernels::select_table().name); });
   m.def("usable_threads", &usable_threads);
-  m.def("available_memory", &available_memory);
+  m.def("available_memory", &available_memory, py::arg("root") = "");
+  m.def("cgroup_cpu_quota", &cgroup_cpu_quota, py::arg("root") = "");
   m.def("build_info", [] {
     return std::map<std::string, std::string>{{"compiler", DIABOLO_COMPILER},
                                               {"openmp", std::to_string(_OPENMP)}};

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/inference.h"
@@ -42,16 +43,18 @@ std::shared_ptr<Model> model_with_weights(const Model& model, const py::dict& we
   return changed;
 }
 
+using Interval = std::optional<std::pair<float, float>>;
+
 /// Which values are refused.
 struct Checks {
-  bool finite = false;         // those that are not finite as float32
-  bool unit_interval = false;  // and those outside of [0, 1]
+  bool finite = false;  // those that are not finite as float32
+  Interval interval;    // and those outside of it
 };
 
 void refuse(const Checks& checks, Inference& inference) {
   constexpr float infinity = std::numeric_limits<float>::infinity();
-  if (checks.unit_interval) {
-    inference.refuse_outside(0.0f, 1.0f);
+  if (checks.interval) {
+    inference.refuse_outside(checks.interval->first, checks.interval->second);
   } else if (checks.finite) {
     inference.refuse_outside(-infinity, infinity);
   }
@@ -80,7 +83,7 @@ std::optional<py::array_t<double>> squared_jacobian_norms(const Model& model, co
   PythonHook hook;
   const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
     Inference inference(model, threads, h);
-    refuse({finite}, inference);
+    refuse({finite, {}}, inference);
     return inference.squared_jacobian_norms(rows.rows, out.data());
   });
   if (outcome == PassOutcome::invalid_value) return std::nullopt;
@@ -90,14 +93,14 @@ std::optional<py::array_t<double>> squared_jacobian_norms(const Model& model, co
 /// In nats a row: the objective is summed over features. None if a value is refused.
 std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& rows, const std::string& loss,
                                             bool importance, std::uint64_t seed, std::int64_t samples,
-                                            int threads, bool finite, bool unit_interval) {
+                                            int threads, bool finite, Interval interval) {
   const Objective objective{value_of(kLosses, loss), true};
   const auto kind = importance ? Inference::Evidence::importance : Inference::Evidence::average;
   std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
   PythonHook hook;
   const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
     Inference inference(model, threads, h);
-    refuse({finite, unit_interval}, inference);
+    refuse({finite, interval}, inference);
     return inference.evidence(rows.rows, objective, kind, seed, samples, out.data());
   });
   if (outcome == PassOutcome::invalid_value) return std::nullopt;
@@ -154,7 +157,7 @@ void define_model(py::module_& m) {
       .def(
           "transform",
           [](const Model& self, const PyRows& rows, int threads, bool finite) {
-            return infer(self, rows, self.network().outputs(self.network().encoder()), {finite}, threads,
+            return infer(self, rows, self.network().outputs(self.network().encoder()), {finite, {}}, threads,
                          [&](const Inference& i, MatrixView<float> out) { return i.encode(rows.rows, out); });
           },
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
@@ -162,7 +165,7 @@ void define_model(py::module_& m) {
           "inverse_transform",
           [](const Model& self, const PyRows& codes, int threads, bool finite) {
             return infer(
-                self, codes, self.network().outputs(self.network().all()), {finite}, threads,
+                self, codes, self.network().outputs(self.network().all()), {finite, {}}, threads,
                 [&](const Inference& i, MatrixView<float> out) { return i.decode(codes.rows, out); });
           },
           py::arg("codes"), py::arg("threads"), py::arg("finite") = false)
@@ -170,7 +173,7 @@ void define_model(py::module_& m) {
           "reconstruct",
           [](const Model& self, const PyRows& rows, int threads, bool finite) {
             return infer(
-                self, rows, self.network().outputs(self.network().all()), {finite}, threads,
+                self, rows, self.network().outputs(self.network().all()), {finite, {}}, threads,
                 [&](const Inference& i, MatrixView<float> out) { return i.reconstruct(rows.rows, out); });
           },
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
@@ -178,7 +181,7 @@ void define_model(py::module_& m) {
           "feature_errors",
           [](const Model& self, const PyRows& rows, int threads, bool finite) {
             return infer(
-                self, rows, rows.rows.features(), {finite}, threads,
+                self, rows, rows.rows.features(), {finite, {}}, threads,
                 [&](const Inference& i, MatrixView<float> out) { return i.feature_errors(rows.rows, out); });
           },
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
@@ -195,9 +198,9 @@ void define_model(py::module_& m) {
       .def(
           "row_errors",
           [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool finite,
-             bool unit_interval, bool sum_features) -> std::optional<py::array> {
+             Interval interval, bool sum_features) -> std::optional<py::array> {
             const Objective objective{value_of(kLosses, loss), sum_features};
-            const auto errors = infer(self, rows, 1, {finite, unit_interval}, threads,
+            const auto errors = infer(self, rows, 1, {finite, interval}, threads,
                                       [&](const Inference& i, MatrixView<float> out) {
                                         return i.row_errors(rows.rows, objective, out.data);
                                       });
@@ -205,12 +208,12 @@ void define_model(py::module_& m) {
             return py::array(*errors).reshape({rows.rows.count()});
           },
           py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("finite") = false,
-          py::arg("unit_interval") = false, py::arg("sum_features") = false)
+          py::arg("interval") = py::none(), py::arg("sum_features") = false)
       .def(
           "code_deviations",
           [](const Model& self, const PyRows& rows, int threads, bool finite) {
             return infer(
-                self, rows, self.network().outputs(self.network().encoder()), {finite}, threads,
+                self, rows, self.network().outputs(self.network().encoder()), {finite, {}}, threads,
                 [&](const Inference& i, MatrixView<float> out) { return i.code_deviations(rows.rows, out); });
           },
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
@@ -218,7 +221,7 @@ void define_model(py::module_& m) {
            py::arg("finite") = false)
       .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
            py::arg("samples"), py::arg("threads"), py::arg("finite") = false,
-           py::arg("unit_interval") = false);
+           py::arg("interval") = py::none());
 }
 
 }  // namespace diabolo

@@ -9,11 +9,15 @@
 
 namespace diabolo {
 
-constexpr Named<kernels::Loss> kLosses[] = {{"mse", kernels::Loss::mse},
-                                            {"mae", kernels::Loss::mae},
-                                            {"huber", kernels::Loss::huber},
-                                            {"binary_crossentropy", kernels::Loss::binary_crossentropy},
-                                            {"gaussian", kernels::Loss::gaussian}};
+constexpr Named<kernels::Loss> kLosses[] = {
+    {"mse", kernels::Loss::mse},
+    {"mae", kernels::Loss::mae},
+    {"huber", kernels::Loss::huber},
+    {"binary_crossentropy", kernels::Loss::binary_crossentropy},
+    {"gaussian", kernels::Loss::gaussian},
+    {"hinge", kernels::Loss::hinge},
+    {"categorical_crossentropy", kernels::Loss::categorical_crossentropy},
+    {"kl_divergence", kernels::Loss::kl_divergence}};
 
 constexpr Named<Shuffle> kShuffles[] = {
     {"rows", Shuffle::rows}, {"blocks", Shuffle::blocks}, {"none", Shuffle::none}};

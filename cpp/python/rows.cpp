@@ -8,6 +8,8 @@
 
 #include "data/column_statistics.h"
 #include "data/fingerprint.h"
+#include "data/group_sums.h"
+#include "data/observed.h"
 #include "python/arrays.h"
 #include "python/bindings.h"
 #include "python/hook.h"
@@ -76,20 +78,57 @@ void define_rows(py::module_& m) {
            [](const PyRows& r, const IndexArray& indices) {
              return PyRows{r.rows.take({indices.data(), indices.data() + indices.size()}), r.owner};
            })
-      .def("find_invalid",
-           [](const PyRows& r, double low, double high,
-              int threads) -> std::optional<std::pair<Index, Index>> {
+      .def("weighted",
+           [](const PyRows& r, const DoubleArray& weights) {
+             return PyRows{r.rows.weighted(weights.data()), py::make_tuple(r.owner, weights)};
+           })
+      .def(
+          "find_invalid",
+          [](const PyRows& r, double low, double high, int threads,
+             bool missing_allowed) -> std::optional<std::pair<Index, Index>> {
+            PythonHook hook;
+            const auto cell = without_gil(hook, [&](PollHook* h) -> std::optional<Cell> {
+              try {
+                return find_invalid(r.rows, static_cast<float>(low), static_cast<float>(high),
+                                    missing_allowed, threads, h);
+              } catch (const Interrupted&) {
+                return std::nullopt;
+              }
+            });
+            if (!cell) return std::nullopt;
+            return std::pair{cell->row, cell->column};
+          },
+          py::arg("low"), py::arg("high"), py::arg("threads"), py::arg("missing_allowed") = false)
+      .def("find_unobserved",
+           [](const PyRows& r, int threads) {
              PythonHook hook;
-             const auto cell = without_gil(hook, [&](PollHook* h) -> std::optional<Cell> {
+             const Unobserved found = without_gil(hook, [&](PollHook* h) -> Unobserved {
                try {
-                 return find_invalid(r.rows, static_cast<float>(low), static_cast<float>(high), threads, h);
+                 return find_unobserved(r.rows, threads, h);
                } catch (const Interrupted&) {
-                 return std::nullopt;
+                 return {};
                }
              });
-             if (!cell) return std::nullopt;
-             return std::pair{cell->row, cell->column};
+             return std::pair{found.row, found.column};
            })
+      .def(
+          "find_improper_group",
+          [](const PyRows& r, const std::vector<std::pair<Index, Index>>& groups, bool zeros_allowed,
+             int threads) -> std::optional<std::pair<Index, Index>> {
+            std::vector<Range> ranges;
+            for (const auto& [begin, end] : groups) ranges.push_back({begin, end});
+            PythonHook hook;
+            const auto found = without_gil(hook, [&](PollHook* h) -> std::optional<GroupOfRow> {
+              try {
+                return find_improper_group(r.rows, ranges, zeros_allowed, threads, h);
+              } catch (const Interrupted&) {
+                return std::nullopt;
+              }
+            });
+            if (!found) return std::nullopt;
+            return std::pair{found->row, found->group};
+          },
+          py::arg("groups"), py::arg("zeros_allowed"), py::arg("threads"))
       .def("fingerprint",
            [](const PyRows& r, int threads) {
              PythonHook hook;
@@ -106,7 +145,8 @@ void define_rows(py::module_& m) {
                  return {};
                }
              });
-             return py::make_tuple(as_array(std::move(moments.mean)), as_array(std::move(moments.deviation)));
+             return py::make_tuple(as_array(std::move(moments.mean)), as_array(std::move(moments.deviation)),
+                                   as_array(std::move(moments.weight)));
            })
       .def("column_ranges", [](const PyRows& r, int threads) {
         PythonHook hook;

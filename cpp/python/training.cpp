@@ -218,6 +218,7 @@ void define_training(py::module_& m) {
           py::arg("layers"), py::arg("rows"), py::arg("batch_size"), py::arg("rule"), py::arg("clip"),
           py::arg("threads"))
       .def("run_epoch", &run_epoch, py::arg("poll"))
+      .def("set_learning_rate", [](PyTrainer& self, double rate) { self.trainer.set_learning_rate(rate); })
       .def("validation_losses", &validation_losses)
       .def("measure_names", [](const PyTrainer& self) { return self.trainer.measure_names(); })
       .def("keep_best", [](PyTrainer& self) { self.trainer.keep_best(); })

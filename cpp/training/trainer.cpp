@@ -67,6 +67,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       target_(buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
+      row_weights_(train_.has_weights() ? slab_rows_ : 0),
       row_numbers_(kSlots * slab_rows_),
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips(), threads_)),
       completed_(parameters_.floats()),
@@ -108,12 +109,15 @@ void Trainer::resume_after(const EpochReport& last) {
 EpochReport Trainer::run_epoch(PollHook* hook) {
   step_ = 0;
   rows_done_ = 0;
+  weight_done_ = 0.0;
   loss_sum_ = 0.0;
   penalty_sum_ = 0.0;
   loss_not_finite_ = false;
   weight_not_finite_ = false;
   for (std::vector<double>& tallies : tallies_) std::fill(tallies.begin(), tallies.end(), 0.0);
+  if (train_.has_weights()) weigh_batches();
   order_.begin_epoch(epoch_);
+  for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
   const Slab first = slab_at(0, train_.count(), settings_.batch_size, 0);
   choose_rows(first);
   choose_rows(slab_after(first));
@@ -125,9 +129,9 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   EpochReport report;
   report.epoch = epoch_;
   report.step = step_;
-  const auto rows = static_cast<double>(std::max<Index>(rows_done_, 1));
-  report.reconstruction_loss = loss_sum_ / rows;
-  report.loss = report.reconstruction_loss + penalty_sum_ / rows;
+  const double weight = weight_done_ > 0.0 ? weight_done_ : 1.0;
+  report.reconstruction_loss = loss_sum_ / weight;
+  report.loss = report.reconstruction_loss + penalty_sum_ / weight;
   report.learning_rate = settings_.optimizer.learning_rate *
                          settings_.optimizer.schedule.factor_at(epoch_ * steps_per_epoch_ + step_,
                                                                 steps_per_epoch_, settings_.epochs);
@@ -139,6 +143,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
     report.outcome = Outcome::stopped;
   } else {
     report.measures = measures();
+    for (Index i = 0; i < network_.size(); ++i) network_.layer(i).end_epoch(buffers_.at(i), parameters_);
     parameters_.copy_weights_to(completed_);
     completed_report_ = report;
     ++epoch_;
@@ -158,6 +163,9 @@ Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size, in
   slab.first_row = position - batch_begin;
   slab.first = position == batch_begin;
   slab.last = position + slab.rows == batch_end;
+  if (!mean_weights_.empty()) {
+    slab.mean_weight = mean_weights_[static_cast<std::size_t>(position / batch_size)];
+  }
   return slab;
 }
 
@@ -196,7 +204,7 @@ bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rule
 
   if (!slab.last) return true;
   if (worker.is_caller() && has_penalty()) {
-    penalty_sum_ += gradients_.penalty() * static_cast<double>(slab.batch_rows);
+    penalty_sum_ += gradients_.penalty() * static_cast<double>(slab.batch_rows) * slab.mean_weight;
   }
   return !clips() || clip_and_update(worker, rules);
 }
@@ -205,24 +213,27 @@ StepContext Trainer::context(const Slab& slab) const {
   StepContext step;
   step.noise = {settings_.seed, RandomStream::training_noise, slab.step, slab.first_row};
   step.batch_rows = slab.batch_rows;
+  step.row_weights = row_weights_.size() == 0 ? nullptr : row_weights_.data();
   step.steps_per_epoch = steps_per_epoch_;
   return step;
 }
 
 void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const Range mine = worker.share(slab.rows, kRowGranule);
+  if (row_weights_.size() > 0) weigh_rows(rows, slab, mine);
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
   rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
-  const double scale = settings_.objective.scale(network_.outputs(network_.all()));
+  const double scale = settings_.objective.scale(network_);
   std::fill_n(lanes_.row(mine.begin), mine.size() * kernels::kGroup, 0.0f);
   kernels::LossEpilogue loss;
   loss.loss = settings_.objective.loss;
   loss.target = constant(rows_of(target_, mine));
   loss.weights = constant(rows_of(buffers_.element_weights, mine));
   loss.scale = static_cast<float>(scale / static_cast<double>(slab.batch_rows));
+  loss.row_weights = step.row_weights_from(mine.begin);
   loss.lanes = lanes_.row(mine.begin);
   loss.delta = rows_of(last.delta, mine);
   loss.slope_terms = rows_of(last.slope_terms, mine);
@@ -239,9 +250,23 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   }
   if (by_layers) {
     static_cast<void>(layered.backward());  // if it was stopped, the next meeting says so again
-  } else if (mine.size() > 0 && !worker.poll(0.0)) {
-    network_.backward(pass, buffers_, mine);
+  } else {
+    backward_rows(pass, slab, mine);
   }
+}
+
+/// A worker's rows all the way back; it meets the others only where a layer looks at the gradients of the
+/// whole batch. If the run is being stopped, the next meeting says so again.
+void Trainer::backward_rows(const Pass& pass, const Slab& slab, Range mine) const {
+  // Where all meet on the way, nobody may leave it early.
+  if (!network_.needs_whole_batch() && pass.worker.poll(0.0)) return;
+  network_.backward(pass, buffers_, mine, [&](Index i) {
+    if (pass.worker.meet()) return true;
+    const Layer& layer = network_.layer(i);
+    const Range units = pass.worker.share(layer.outputs(), kernels::kGroup);
+    layer.gradient_statistics(pass, buffers_.at(i), units, slab.rows);
+    return pass.worker.meet();
+  });
 }
 
 /// A worker's rows all the way to the loss; it meets the others only before layers that look at the whole
@@ -317,21 +342,49 @@ void Trainer::choose_rows(const Slab& slab) {
   order_.next(slab.rows, row_numbers_.data() + slab.slot * slab_rows_);
 }
 
+/// The mean weight of each batch is known before its first slab passes: the epoch's order, gone through once.
+void Trainer::weigh_batches() {
+  mean_weights_.clear();
+  order_.begin_epoch(epoch_);
+  for (Index position = 0; position < train_.count();) {
+    const Index batch_rows = std::min(settings_.batch_size, train_.count() - position);
+    double sum = 0.0;
+    for (Index done = 0; done < batch_rows;) {
+      const Index count = std::min(slab_rows_, batch_rows - done);
+      order_.next(count, row_numbers_.data());
+      for (Index r = 0; r < count; ++r) sum += train_.weight(row_numbers_[r]);
+      done += count;
+    }
+    mean_weights_.push_back(sum / static_cast<double>(batch_rows));
+    position += batch_rows;
+  }
+}
+
+void Trainer::weigh_rows(const Rows& rows, const Slab& slab, Range mine) {
+  const Index* numbers = numbers_of(slab);
+  for (Index r = mine.begin; r < mine.end; ++r) {
+    row_weights_[r] = static_cast<float>(rows.weight(numbers[r]) / slab.mean_weight);
+  }
+}
+
 /// In the order of the rows, whatever the workers.
 void Trainer::collect_loss(Worker& worker, const Slab& slab) {
-  for (Index r = 0; r < slab.rows; ++r) loss_sum_ += static_cast<double>(row_loss_[r]);
+  const StepContext step = context(slab);
+  for (Index r = 0; r < slab.rows; ++r) {
+    const double weight = slab.mean_weight * step.row_weight(r);
+    loss_sum_ += weight * static_cast<double>(row_loss_[r]);
+    weight_done_ += weight;
+  }
   rows_done_ += slab.rows;
   if (!network_.has_penalty()) return;
-  const StepContext step = context(slab);
   for (Index i = 0; i < network_.size(); ++i) {
-    penalty_sum_ += network_.layer(i).slab_penalty(step, buffers_.at(i), slab.rows);
+    penalty_sum_ += slab.mean_weight * network_.layer(i).slab_penalty(step, buffers_.at(i), slab.rows);
   }
   if (!std::isfinite(penalty_sum_)) give_up(worker, loss_not_finite_);
 }
 
 Progress Trainer::progress() const {
-  const auto rows = static_cast<double>(std::max<Index>(rows_done_, 1));
-  return {rows_done_, (loss_sum_ + penalty_sum_) / rows};
+  return {rows_done_, (loss_sum_ + penalty_sum_) / (weight_done_ > 0.0 ? weight_done_ : 1.0)};
 }
 
 std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
@@ -348,12 +401,17 @@ std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
   if (outcome != PassOutcome::completed) return std::nullopt;
   double sum = 0.0;
   double penalty_sum = 0.0;
-  for (Index i = 0; i < rows; ++i) sum += static_cast<double>(errors[i]);
-  for (Index i = 0; i < penalties.size(); ++i) penalty_sum += penalties[i];
+  double weights = 0.0;
+  for (Index i = 0; i < rows; ++i) {
+    const double weight = validation_->weight(validation_->source_row(i));
+    sum += weight * static_cast<double>(errors[i]);
+    if (penalties.size() > 0) penalty_sum += weight * penalties[i];
+    weights += weight;
+  }
   double standing = penalty();
   for (Index i = 0; i < network_.size(); ++i) standing += network_.layer(i).standing_penalty(buffers_.at(i));
-  const double reconstruction = sum / static_cast<double>(rows);
-  return BatchLosses{reconstruction + penalty_sum / static_cast<double>(rows) + standing, reconstruction};
+  const double reconstruction = sum / weights;
+  return BatchLosses{reconstruction + penalty_sum / weights + standing, reconstruction};
 }
 
 double Trainer::penalty() const {
@@ -364,6 +422,13 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
   parameters_.add_gradient();
   loss_sum_ = 0.0;
   penalty_sum_ = 0.0;
+  weight_done_ = 0.0;
+  if (row_weights_.size() > 0) {
+    double sum = 0.0;
+    for (Index i = 0; i < rows.count(); ++i) sum += rows.weight(rows.source_row(i));
+    mean_weights_.assign(1, sum / static_cast<double>(rows.count()));
+  }
+  for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
   const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
   gradients_.begin_run();
   Team team(threads_);
@@ -382,9 +447,8 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
       position += slab.rows;
     }
   });
-  const auto count = static_cast<double>(rows.count());
-  const double reconstruction = loss_sum_ / count;
-  return {reconstruction + penalty_sum_ / count + penalty(), reconstruction};
+  const double reconstruction = loss_sum_ / weight_done_;
+  return {reconstruction + penalty_sum_ / weight_done_ + penalty(), reconstruction};
 }
 
 }  // namespace diabolo

@@ -60,6 +60,9 @@ class Trainer {
 
   [[nodiscard]] EpochReport run_epoch(PollHook* hook);
 
+  /// From the next epoch on the rate that the schedule's factor multiplies.
+  void set_learning_rate(double rate) { settings_.optimizer.learning_rate = rate; }
+
   /// Of the validation rows at the current weights; nullopt if stopped. Noise, in layers that evaluate with
   /// any, is the same at every call.
   [[nodiscard]] std::optional<BatchLosses> validation_losses(PollHook* hook) const;
@@ -103,9 +106,10 @@ class Trainer {
     Index batch_rows = 0;
     bool first = true;
     bool last = true;
-    int slot = 0;           // where its row numbers lie in row_numbers_
-    Index first_row = 0;    // its position in the batch
-    std::int64_t step = 0;  // of the run
+    int slot = 0;              // where its row numbers lie in row_numbers_
+    Index first_row = 0;       // its position in the batch
+    std::int64_t step = 0;     // of the run
+    double mean_weight = 1.0;  // of the batch's rows
   };
 
   /// The slab at a position of `total` rows; none there: one of no rows.
@@ -115,6 +119,7 @@ class Trainer {
   [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, const StepRules& rules);
   [[nodiscard]] StepContext context(const Slab& slab) const;
   void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
+  void backward_rows(const Pass& pass, const Slab& slab, Range mine) const;
   [[nodiscard]] bool forward_rows(const Pass& pass, const Slab& slab, Range mine,
                                   const kernels::LossEpilogue& loss) const;
   void observe(Worker& worker, const Slab& slab);
@@ -125,6 +130,8 @@ class Trainer {
   [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
   static void give_up(Worker& worker, std::atomic<bool>& reason);
   void choose_rows(const Slab& slab);
+  void weigh_batches();
+  void weigh_rows(const Rows& rows, const Slab& slab, Range mine);
   [[nodiscard]] const Index* numbers_of(const Slab& slab) const {
     return row_numbers_.data() + slab.slot * slab_rows_;
   }
@@ -135,7 +142,7 @@ class Trainer {
   }
   [[nodiscard]] bool clips() const { return settings_.clip_norm > 0.0; }
 
-  const TrainingSettings settings_;
+  TrainingSettings settings_;
   const Rows train_;
   const std::optional<Rows> validation_;
   const std::shared_ptr<const Model> start_;  // network and scaler; its weights are the initial ones
@@ -154,6 +161,8 @@ class Trainer {
   const MatrixView<float> target_;    // (slab rows, features): the rows as they came in
   const MatrixView<float> lanes_;     // (slab rows, 16)
   AlignedBuffer<float> row_loss_;     // (slab rows)
+  AlignedBuffer<float> row_weights_;  // (slab rows), of mean 1 over the batch; empty: rows have no weights
+  std::vector<double> mean_weights_;  // of the rows of each batch of the epoch, if rows have weights
   AlignedBuffer<Index> row_numbers_;  // (kSlots, slab rows): of this slab and of those to come
   GradientList gradients_;
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
@@ -163,10 +172,11 @@ class Trainer {
 
   // Where the run is. Written by the caller's worker alone, but for the two flags.
   std::int64_t epoch_ = 0;
-  std::int64_t step_ = 0;  // of the epoch
-  Index rows_done_ = 0;    // of the epoch
+  std::int64_t step_ = 0;     // of the epoch
+  Index rows_done_ = 0;       // of the epoch
+  double weight_done_ = 0.0;  // of those rows
   double loss_sum_ = 0.0;
-  double penalty_sum_ = 0.0;  // of weights and layers, times rows
+  double penalty_sum_ = 0.0;  // of weights and layers, times the rows' weight
   std::atomic<bool> loss_not_finite_{false};
   std::atomic<bool> weight_not_finite_{false};
 };

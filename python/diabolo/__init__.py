@@ -12,23 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 # First of all, before NumPy: on a CPU that is too old its ImportError says so, where NumPy's own might crash.
 from diabolo import _core
-from diabolo._autoencoder import AutoEncoder
-from diabolo._base import Estimator
-from diabolo._persistence import load_estimator
-from diabolo._versions import show_versions
-from diabolo.exceptions import (
-    InvalidDataError,
-    InvalidParameterError,
-    MatmulPrecisionWarning,
-    ModelFileError,
-    NotFittedError,
-    PosteriorCollapseWarning,
-    TrainingDivergedError,
-)
-from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from diabolo.schedules import ConstantRate, CosineDecay, ExponentialDecay, Schedule, StepDecay
 
 if TYPE_CHECKING:
+    from diabolo._autoencoder import AutoEncoder
+    from diabolo._base import Estimator
     from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
     from diabolo._contractive import ContractiveAutoEncoder
     from diabolo._denoising import DenoisingAutoEncoder
@@ -36,6 +23,25 @@ if TYPE_CHECKING:
     from diabolo._outliers import ReconstructionOutlierDetector
     from diabolo._sparse import SparseAutoEncoder
     from diabolo._variational import VariationalAutoEncoder
+    from diabolo._versions import show_versions
+    from diabolo.exceptions import (
+        InvalidDataError,
+        InvalidParameterError,
+        MatmulPrecisionWarning,
+        ModelFileError,
+        NotFittedError,
+        PosteriorCollapseWarning,
+        TrainingDivergedError,
+    )
+    from diabolo.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+    from diabolo.schedules import (
+        ConstantRate,
+        CosineDecay,
+        ExponentialDecay,
+        ReduceOnPlateau,
+        Schedule,
+        StepDecay,
+    )
 
 __all__ = [
     "SGD",
@@ -59,6 +65,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "RMSprop",
     "ReconstructionOutlierDetector",
+    "ReduceOnPlateau",
     "Schedule",
     "SparseAutoEncoder",
     "StepDecay",
@@ -77,22 +84,45 @@ __version__ = _core.__version__
 
 # Loaded at their first mention, so that importing diabolo stays a matter of milliseconds: the module of each.
 _ON_DEMAND = {
+    "SGD": "optimizers",
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+    "AutoEncoder": "_autoencoder",
     "CSVLogger": "_callbacks",
     "Callback": "_callbacks",
+    "ConstantRate": "schedules",
     "ContractiveAutoEncoder": "_contractive",
+    "CosineDecay": "schedules",
     "DenoisingAutoEncoder": "_denoising",
+    "ExponentialDecay": "schedules",
+    "InvalidDataError": "exceptions",
+    "InvalidParameterError": "exceptions",
     "JSONLinesLogger": "_callbacks",
+    "MatmulPrecisionWarning": "exceptions",
+    "ModelFileError": "exceptions",
+    "NotFittedError": "exceptions",
+    "Optimizer": "optimizers",
+    "PosteriorCollapseWarning": "exceptions",
+    "RMSprop": "optimizers",
     "ReconstructionOutlierDetector": "_outliers",
+    "ReduceOnPlateau": "schedules",
+    "Schedule": "schedules",
     "SparseAutoEncoder": "_sparse",
+    "StepDecay": "schedules",
     "TensorBoardLogger": "_callbacks",
+    "TrainingDivergedError": "exceptions",
     "TrainingState": "_callbacks",
     "VariationalAutoEncoder": "_variational",
     "from_keras": "_import_weights",
     "from_torch": "_import_weights",
+    "show_versions": "_versions",
 }
+_MODULES = ("exceptions", "optimizers", "schedules")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")  # which makes it an attribute
     module = _ON_DEMAND.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -102,10 +132,10 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted({*globals(), *_ON_DEMAND, *_MODULES})
 
 
-class _Estimators(Mapping[str, type[Estimator]]):
+class _Estimators(Mapping[str, "type[Estimator]"]):
     """The classes that files may hold, by name; each is loaded when a file holds it."""
 
     _names = (
@@ -117,7 +147,7 @@ class _Estimators(Mapping[str, type[Estimator]]):
         "VariationalAutoEncoder",
     )
 
-    def __getitem__(self, name: str) -> type[Estimator]:
+    def __getitem__(self, name: str) -> "type[Estimator]":
         if name not in self._names:
             raise KeyError(name)
         found: type[Estimator] = globals().get(name) or __getattr__(name)
@@ -149,6 +179,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     OSError
         What the operating system says of the file.
     """
+    from diabolo._persistence import load_estimator  # reading waits, too
+
     return load_estimator(path, _Estimators())
 
 

@@ -66,7 +66,7 @@ def decoder_layer_sizes(parameters: Any) -> tuple[int, ...]:
 
 
 def output_activation(parameters: Any) -> str:
-    """Return the last layer's activation, "auto" resolved by the loss."""
+    """Return the last dense layer's activation, "auto" resolved by the loss."""
     if parameters.output_activation != "auto":
         return str(parameters.output_activation)
     return "sigmoid" if parameters.loss == "binary_crossentropy" else "identity"

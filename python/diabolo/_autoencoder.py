@@ -1,5 +1,6 @@
 """AutoEncoder, the plain dense kind: its own hyper-parameters, and what those of every kind mean."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +32,8 @@ class AutoEncoder(NetworkEstimator):
     code_activation : str, default "identity"
         Of the code.
     output_activation : str, default "auto"
-        Of the output. "auto" is "sigmoid" for binary cross-entropy and "identity" otherwise.
+        Of the output. "auto" is "sigmoid" for binary cross-entropy, a softmax for categorical cross-entropy
+        and KL divergence, and "identity" otherwise.
     tied_weights : bool, default False
         Whether the decoder's kernels are the encoder's transposed. The decoder must mirror the encoder.
     initializer : str, default "auto"
@@ -39,14 +41,20 @@ class AutoEncoder(NetworkEstimator):
         deviation 0.05) or "orthogonal". "auto" chooses by the layer's activation: "glorot_uniform" for
         identity, sigmoid and tanh, "he_uniform" for the others.
     loss : str, default "mse"
-        "mse", "mae", "huber" (its quadratic part reaches to 1) or "binary_crossentropy" (X in [0, 1]). Each
-        is the mean over rows and features, of values as they are after scaling.
+        "mse", "mae", "huber" (its quadratic part reaches to 1), "hinge" (X in [-1, 1]), "binary_crossentropy"
+        (X in [0, 1]), "categorical_crossentropy" (groups of one-hot columns) or "kl_divergence" (rows that
+        are distributions). Each is the mean over rows and features, of values as they are after scaling; a
+        group of columns is one feature.
+    categorical_groups : sequence of sequences of int, or None, default None
+        The columns of each categorical feature for "categorical_crossentropy", consecutive ones, such as
+        ``[range(3), range(3, 7)]``. Each group is reconstructed as probabilities; columns of no group are
+        numbers, compared by their squared error. None: all columns are one categorical feature.
     optimizer : str or Optimizer, default "adam"
         "adam", "adamw", "sgd" or "rmsprop", or an object such as ``diabolo.Adam(beta_1=0.95)``.
     learning_rate : float, default 1e-3
         The learning rate that `schedule` starts from.
     schedule : str or Schedule, default "constant"
-        "constant", "step", "exponential" or "cosine", or an object such as
+        "constant", "step", "exponential", "cosine" or "plateau", or an object such as
         ``diabolo.CosineDecay(warmup_epochs=2)``.
     l1, l2 : float, default 0
         Penalties on the kernels, added to the loss: `l1` times the sum of absolute values, `l2` times the sum
@@ -85,6 +93,18 @@ class AutoEncoder(NetworkEstimator):
         How to scale each feature on the way in: to mean 0 and standard deviation 1, or to [0, 1], by the
         training rows alone. Constant features are only shifted. Reconstructions are scaled back. (Other rows
         may come to lie somewhat outside [0, 1]; binary cross-entropy bears it.)
+    missing : {"error", "mask"}, default "error"
+        What NaN means: a mistake, or a value that nobody observed. With "mask" it has no part in losses and
+        gradients, comes in as 0 in the scaled space, and `impute` fills it in. The loss of a row is the mean
+        over what was observed of it.
+    dropout : float in [0, 1) or sequence of float, default 0
+        Probability with which training sets a unit of a hidden layer to 0, dividing the others by 1 minus it
+        (Srivastava et al. 2014). A sequence has one for each hidden layer, the encoder's and then the
+        decoder's.
+    batch_norm : bool, default False
+        Whether each hidden layer's units are brought to mean 0 and variance 1 over the batch before the
+        activation, and then scaled and shifted by learned amounts (Ioffe and Szegedy 2015). A batch passes
+        through the network as a whole, and takes memory for all its rows.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seed of weights, shuffling and validation rows. None: a new one each time.
     n_jobs : int or None, default None
@@ -153,3 +173,4 @@ class AutoEncoder(NetworkEstimator):
     output_activation: str = "auto"
     tied_weights: bool = False
     loss: str = "mse"
+    categorical_groups: Sequence[Sequence[int]] | None = None

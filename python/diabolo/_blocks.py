@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from diabolo import _core
 from diabolo._fitted import OptimizerState
 from diabolo._fitting import new_trainer
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Table, as_table, check_features, is_frame
 from diabolo._types import Poll
 from diabolo._validation import broken, shown
 from diabolo.exceptions import InvalidDataError
@@ -32,8 +32,10 @@ class Blocks:
         What messages call a block.
     features, feature_names
         What the blocks must have; None: what the first one has.
-    unit_interval : str or None
-        Why the values must lie in [0, 1].
+    check : callable
+        Refuses a block whose values cannot be used.
+    missing_allowed : bool
+        Whether NaN stands for a missing value.
     """
 
     def __init__(
@@ -44,21 +46,26 @@ class Blocks:
         name: str,
         features: int | None,
         feature_names: tuple[str, ...] | None,
-        unit_interval: str | None,
-        threads: int,
+        check: Callable[[Table], None],
+        missing_allowed: bool = False,
     ) -> None:
         if not callable(source) and (isinstance(source, (str, bytes)) or not isinstance(source, Iterable)):
             raise InvalidDataError(
                 f"{owner}: blocks must be an iterable of blocks of rows, or a callable that returns one. "
                 f"Got {shown(source)}."
             )
+        if getattr(source, "ndim", None) == 2 or is_frame(source, "polars"):  # pandas' frames have an ndim
+            raise InvalidDataError(
+                f"{owner}: blocks must be an iterable of blocks of rows, or a callable that returns one. Got "
+                f"one table, of type {type(source).__name__}. Pass slices of it, or the whole to fit."
+            )
         self.owner = owner
         self.name = name
         self.source: Iterable[Any] | Callable[[], Iterable[Any]] = source
         self.features = features
         self.feature_names = feature_names
-        self.unit_interval = unit_interval
-        self.threads = threads
+        self.check = check
+        self.missing_allowed = missing_allowed
         self.has_failed = False  # whether the source, or what it gave, raised
         self._first: tuple[Table, Iterator[Any]] | None = None
 
@@ -103,11 +110,11 @@ class Blocks:
             raise InvalidDataError(
                 f"{self.owner}: blocks must have at least one block of rows in every epoch. Got none."
             ) from None
-        table = as_table(block, self.owner, self.name)
+        table = as_table(block, self.owner, self.name, missing_allowed=self.missing_allowed)
         if self.features is None:
             self.features, self.feature_names = table.rows.features, table.feature_names
         check_features(table, self.features, self.feature_names)
-        check_values(table, unit_interval=self.unit_interval, threads=self.threads)
+        self.check(table)
         return table
 
 
@@ -160,12 +167,16 @@ class BlockTrainer:
         self.seed = seed
         self.threads = threads
         self.sum_features = sum_features
+        self.base_rate = p.learning_rate
         self.state = state
         self.rows = 0  # of the last epoch
         self._last: _core.Trainer | None = None
         self._completed: tuple[_core.Model, BlockEpoch, OptimizerState] | None = None
         self._best = model
         self._epoch = 0
+
+    def set_learning_rate(self, rate: float) -> None:
+        self.base_rate = rate
 
     def measure_names(self) -> list[str]:
         return []
@@ -193,7 +204,7 @@ class BlockTrainer:
     def _learning_rate(self) -> float:
         p = self.parameters
         factor = p.schedule._core_schedule().factor_at(self.state.epochs, 1, p.schedule_epochs)
-        return float(p.learning_rate * factor)
+        return float(self.base_rate * factor)
 
     def _run_block(self, table: Table, rate: float, poll: Poll | None) -> _core.EpochReport:
         state = self.state

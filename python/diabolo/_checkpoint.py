@@ -71,19 +71,19 @@ class Checkpoint(NamedTuple):
         self,
         owner: str,
         p: SimpleNamespace,
+        checked_parameters: Callable[[dict[str, Any]], SimpleNamespace],
         features: int,
-        checked_values: Callable[[dict[str, object]], Any],
     ) -> None:
         """Raise an error that names the difference, if another run would go on from here.
 
-        `checked_values` makes of hyper-parameters as they were given what `p` is.
+        `checked_parameters` makes of hyper-parameters as they were given what `p` is.
         """
         if self.class_name != owner:
             raise InvalidParameterError(
                 f"{owner}: resume_from must name a checkpoint of the same class. "
                 f"Got one of {self.class_name}."
             )
-        theirs = checked_values(self.parameters)
+        theirs = checked_parameters(self.parameters)
         for name, value in vars(p).items():
             there = getattr(theirs, name, None)
             if name not in _MAY_DIFFER and there != value:

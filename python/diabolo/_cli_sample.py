@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     estimator = diabolo.load(arguments.model)
     if not isinstance(estimator, VariationalAutoEncoder):
         raise CommandError(
-            f"{arguments.model}: it holds a {type(estimator).__name__}: only a variational model draws rows"
+            f"{arguments.model}: only a variational model draws rows. Got {type(estimator).__name__}"
         )
     rows = estimator.sample(arguments.n, random_state=arguments.seed)
     write_table(rows, feature_names(estimator), arguments.output)

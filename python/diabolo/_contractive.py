@@ -10,7 +10,7 @@ from diabolo._autoencoder import AutoEncoder
 from diabolo._layers import JacobianPenaltyLayer
 from diabolo._network_estimator import checked_values
 from diabolo._types import Float32Array
-from diabolo._validation import Real, Rule
+from diabolo._validation import Real, Rule, broken
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -71,6 +71,18 @@ class ContractiveAutoEncoder(AutoEncoder):
     tied_weights: bool = True
 
     _own_rules: ClassVar[dict[str, Rule]] = {"contraction_weight": Real(0.0)}
+
+    @classmethod
+    def _complete(cls, owner: str, parameters: Any) -> None:
+        super()._complete(owner, parameters)
+        for name, without in (("missing", "error"), ("batch_norm", False)):
+            if getattr(parameters, name) != without:
+                rule = f"{without!r}: the Jacobian is that of dense layers alone"
+                raise broken(owner, name, rule, getattr(parameters, name))
+        rates = parameters.dropout if isinstance(parameters.dropout, (tuple, list)) else (parameters.dropout,)
+        if any(rates):
+            rule = "0: the Jacobian is that of dense layers alone"
+            raise broken(owner, "dropout", rule, parameters.dropout)
 
     def jacobian_norm(self, X: Any) -> Float32Array:
         """Return how much the code of each row moves with the row: the Frobenius norm of the Jacobian.

@@ -110,9 +110,7 @@ def load_file(path: Path, seed: int) -> Table:
     # Whatever has more than two dimensions is one row per first index.
     rows = array.reshape(len(array), -1) if array.ndim > 2 and array.size else array
     try:
-        check_values(
-            as_table(rows, str(path), array_name), unit_interval=None, threads=_core.usable_threads()
-        )
+        check_values(as_table(rows, str(path), array_name), threads=_core.usable_threads())
     except InvalidDataError as error:
         raise DemoError(str(error)) from None
     if labels is not None and labels.shape != (len(rows),):

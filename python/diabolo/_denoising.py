@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from diabolo._architecture import Architecture
 from diabolo._autoencoder import AutoEncoder
+from diabolo._inputs import Interval
 from diabolo._layers import CorruptionLayer
 from diabolo._types import Float32Array
 from diabolo._validation import Choice, Real, Rule, broken
@@ -114,7 +115,8 @@ class DenoisingAutoEncoder(AutoEncoder):
         return Architecture((noise, *layers), code_layers + 1)
 
     @classmethod
-    def _why_unit_interval(cls, parameters: Any) -> str | None:
+    def _interval(cls, parameters: Any) -> Interval | None:
         if parameters.corruption == "salt_and_pepper" and parameters.scale is None:
-            return "when corruption='salt_and_pepper' and scale=None (scale='minmax' brings them there)"
-        return super()._why_unit_interval(parameters)
+            why = "when corruption='salt_and_pepper' and scale=None (scale='minmax' brings them there)"
+            return Interval(0.0, 1.0, why)
+        return super()._interval(parameters)

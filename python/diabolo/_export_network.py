@@ -5,7 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from diabolo._fitted import Fitted, Scaler
-from diabolo._layers import ActivityPenaltyLayer, CorruptionLayer, DenseLayer, JacobianPenaltyLayer, label
+from diabolo._layers import (
+    ActivityPenaltyLayer,
+    CorruptionLayer,
+    DenseLayer,
+    DropoutLayer,
+    JacobianPenaltyLayer,
+    label,
+)
 from diabolo._types import Float32Array
 from diabolo._validation import Real, Refused, broken
 
@@ -68,7 +75,7 @@ def exported_network(owner: str, fitted: Fitted, threshold: object, metric: str 
     layers = []
     code_layers = 0
     for index, spec in enumerate(fitted.architecture.layers):
-        if isinstance(spec, (CorruptionLayer, ActivityPenaltyLayer, JacobianPenaltyLayer)):
+        if isinstance(spec, (CorruptionLayer, ActivityPenaltyLayer, DropoutLayer, JacobianPenaltyLayer)):
             continue
         if not isinstance(spec, DenseLayer):
             raise TypeError(f"{owner}: only dense layers can be exported. Got a layer {label(spec)!r}.")

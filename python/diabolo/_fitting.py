@@ -43,6 +43,7 @@ class EpochReport(Protocol):
 class EpochTrainer(Protocol):
     """What trains an epoch a call: `_core.Trainer` over one table, `BlockTrainer` over blocks."""
 
+    def set_learning_rate(self, rate: float) -> None: ...
     def measure_names(self) -> list[str]: ...
     def run_epoch(self, poll: Poll | None) -> EpochReport: ...
     def validation_losses(self) -> tuple[float, float]: ...
@@ -138,6 +139,10 @@ class TrainingRun:
             self.history = {name: list(resumed.history[name]) for name in self.history}
             progress.epoch = len(self.history["loss"])
             self.best_loss, self.epochs_since_best = resumed.best_loss, resumed.epochs_since_best
+        # A checkpoint's history tells it again what the run had told it.
+        self.plateau = parameters.schedule._follower()
+        for loss in (*getattr(parameters, "earlier_losses", ()), *self.history[self._followed_loss()]):
+            self._follow(loss)
         self.started = self.epoch_started = time.perf_counter()
 
     def run(self) -> Outcome:
@@ -171,6 +176,8 @@ class TrainingRun:
             if self._has_ceased_to_improve():
                 break
             self.epoch_started = time.perf_counter()
+            if self.plateau is not None:
+                self.trainer.set_learning_rate(p.learning_rate * self.plateau.factor)
             try:
                 report = self.trainer.run_epoch(poll)
             except _OutOfTime:
@@ -180,6 +187,7 @@ class TrainingRun:
             training_seconds = time.perf_counter() - self.epoch_started
             validation = self._validation_losses(report)
             self._record(report, validation)
+            self._follow(self.history[self._followed_loss()][-1])
             val_loss = None if validation is None else validation[0]
             self.progress.epoch_done(report.loss, val_loss, training_seconds)
             if p.early_stopping and val_loss is not None:
@@ -193,6 +201,13 @@ class TrainingRun:
             if self._out_of_time():
                 return "max_seconds"
         return "early_stopping" if self._has_ceased_to_improve() else "epochs"
+
+    def _followed_loss(self) -> str:
+        return "val_loss" if self.validates else "loss"
+
+    def _follow(self, loss: float) -> None:
+        if self.plateau is not None and not math.isnan(loss):
+            self.plateau.add(loss)
 
     def _compare_with_best(self, val_loss: float, epoch: int) -> None:
         if val_loss < self.best_loss - self.parameters.min_delta or epoch == 0:

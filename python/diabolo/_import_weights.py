@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from diabolo import _core
-from diabolo._architecture import dense_architecture
 from diabolo._autoencoder import AutoEncoder
 from diabolo._fitted import Fitted, Fitting
 from diabolo._layers import DenseLayer
@@ -222,10 +221,10 @@ def _imported(
     )
     p = checked_parameters(owner, ae.get_params())
     check_combinations(owner, p)
-    plan = dense_architecture(layers[0].kernel.shape[0], p)
+    plan = AutoEncoder._network(layers[0].kernel.shape[0], p)
     weights: dict[str, AnyArray] = {}
-    for spec, layer in zip(plan.layers, layers, strict=True):
-        assert isinstance(spec, DenseLayer)
+    dense = (spec for spec in plan.layers if isinstance(spec, DenseLayer))
+    for spec, layer in zip(dense, layers, strict=True):
         if (layer.slope is not None) != (spec.activation == "prelu"):
             rule = "have the slopes of a PReLU, after its bias" if layer.slope is None else "have no slopes"
             raise InvalidDataError(

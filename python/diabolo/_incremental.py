@@ -8,9 +8,10 @@ from diabolo import _core
 from diabolo._architecture import Architecture
 from diabolo._blocks import Blocks, BlockTrainer, check_reading
 from diabolo._checkpoint import RunState
+from diabolo._column_groups import groups_of
 from diabolo._fitted import Fitted, Fitting, Scaler, model_of
 from diabolo._fitting import EpochTrainer, Outcome, TrainingRun
-from diabolo._inputs import as_table, check_features, check_values
+from diabolo._inputs import as_table, check_features
 from diabolo._kind import Kind
 from diabolo._layers import ActivityPenaltyLayer, DenseLayer, GaussianCodeLayer, Layer, label
 from diabolo._memory import check_memory
@@ -19,7 +20,8 @@ from diabolo._precision import warn_of_precision
 from diabolo._progress import Lines, Progress
 from diabolo._random import seed_from
 from diabolo._running_fits import one_at_a_time, training_threads
-from diabolo._scaling import fit_scaler, fit_scaler_of_blocks
+from diabolo._sample_weights import weighted
+from diabolo._scaling import fit_scaler, fit_scaler_of_blocks, without_groups
 from diabolo._validation import broken
 from diabolo.exceptions import InvalidParameterError
 
@@ -30,7 +32,7 @@ class TrainingEstimator(Kind):
     """Base of estimators that train a network: on blocks of rows, and where another training ended."""
 
     @one_at_a_time
-    def partial_fit(self, X: Any, y: object = None) -> Self:
+    def partial_fit(self, X: Any, y: object = None, *, sample_weight: Any = None) -> Self:
         """Train one epoch on X, going on where the last call ended.
 
         Weights, the optimiser's moments and its count of steps live on from call to call; after `fit`,
@@ -43,6 +45,8 @@ class TrainingEstimator(Kind):
             Rows; each call may bring others.
         y : object
             Ignored.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts, as in `fit`.
 
         Returns
         -------
@@ -66,24 +70,26 @@ class TrainingEstimator(Kind):
             if getattr(p, name) != value:
                 raise broken(owner, name, f"{value!r} for partial_fit", getattr(p, name))
         p.schedule_epochs, p.epochs = p.epochs, 1
+        p.earlier_losses = ()
         threads = training_threads(p.n_jobs)
         before = self._fitted
         blocks = Blocks(
             owner,
-            [X],
+            [weighted(as_table(X, owner, "X", missing_allowed=p.missing == "mask"), sample_weight)],
             name="X",
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,
-            unit_interval=self._why_unit_interval(p),
-            threads=threads,
+            check=lambda table: self._check_rows(p, table, threads),
         )
         rows = blocks.peek().rows
-        plan = self._architecture(rows.features, p)
+        plan = self._network(rows.features, p)
         _check_goes_on(owner, "partial_fit", plan)
         check_memory(owner, p, plan, rows.count, threads)
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         state = None if before is None else before.optimizer_state
+        if before is not None and state is not None:  # else the optimizer, and its schedule, begin anew
+            p.earlier_losses = before.fitting.history["loss"][-state.epochs :]
         trainer = BlockTrainer(p, model, blocks, None, seed, threads, state, sum_features=self._sums_features)
 
         def fitted(outcome: Outcome) -> Fitted:
@@ -141,24 +147,25 @@ class TrainingEstimator(Kind):
         p.schedule_epochs = p.epochs
         threads = training_threads(p.n_jobs)
         before = self._fitted if p.warm_start else None
-        values = self._why_unit_interval(p)
         source = Blocks(
             owner,
             blocks,
             name="a block",
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,
-            unit_interval=values,
-            threads=threads,
+            check=lambda table: self._check_rows(p, table, threads),
+            missing_allowed=p.missing == "mask",
         )
         check_reading(owner, p, source, starts_anew=before is None)
-        validation = None if X_val is None else as_table(X_val, owner, "X_val")
+        validation = (
+            None if X_val is None else as_table(X_val, owner, "X_val", missing_allowed=p.missing == "mask")
+        )
         first = source.peek().rows
-        plan = self._architecture(first.features, p)
+        plan = self._network(first.features, p)
         _check_goes_on(owner, "fit_blocks", plan)
         if validation is not None:
             check_features(validation, plan.features, source.feature_names)
-            check_values(validation, unit_interval=values, threads=threads)
+            self._check_rows(p, validation, threads)
         check_memory(owner, p, plan, first.count, threads)
         seed = seed_from(p.random_state)
 
@@ -202,7 +209,7 @@ class TrainingEstimator(Kind):
         warn_of_precision(type(self).__name__, p, model)
         shift_and_scale = scaler()
         if shift_and_scale is not None:
-            model.set_scaler(*shift_and_scale)
+            model.set_scaler(*without_groups(shift_and_scale, groups_of(plan)))
         return model
 
     def _train(

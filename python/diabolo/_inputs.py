@@ -6,7 +6,7 @@ rows is up to the estimator.
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,8 @@ class Table(NamedTuple):
     source: AnyArray | list[AnyArray]
     # Which rows of the source `rows` are; None: all.
     selected: npt.NDArray[np.int64] | None = None
+    # Whether NaN stands for a value that nobody observed.
+    missing_allowed: bool = False
 
     def take(self, indices: npt.NDArray[np.int64]) -> "Table":
         """Return the table of some of its rows."""
@@ -56,15 +58,28 @@ class Table(NamedTuple):
         return f"row {row}, column {column}{named}"
 
 
-def as_table(data: Any, owner: str, name: str) -> Table:
+class Interval(NamedTuple):
+    """Where values must lie, and why, for the message: "when loss=..."."""
+
+    low: float
+    high: float
+    why: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+def as_table(data: Any, owner: str, name: str, *, missing_allowed: bool = False) -> Table:
     """Return `data` as a table of at least one row and one column; raise InvalidDataError if it is none.
 
     Nothing is copied, except where the memory of `data` does not hold plain numbers at all: lists, arrays of
     objects, and columns of frames that are packed in bits or split in pieces. What is a table already stays
-    the same table, under the new names.
+    the same table, under the new names. With `missing_allowed`, NaN and nulls stand for missing values.
     """
     if type(data) is np.ndarray and data.ndim == 2 and data.size > 0 and data.dtype in _READ_AS_THEY_ARE:
-        return Table(owner, name, Rows(data), None, data)  # a small prediction takes no longer than the rest
+        # A small prediction takes no longer than the rest.
+        return Table(owner, name, Rows(data), None, data, None, missing_allowed)
     if isinstance(data, Table):
         return data._replace(owner=owner, name=name)
 
@@ -72,12 +87,14 @@ def as_table(data: Any, owner: str, name: str) -> Table:
         return InvalidDataError(f"{owner}: {name} must {rule}. Got {found}.")
 
     _refuse_sparse_and_masked(data, refuse)
-    columns = _frame_columns(data, refuse)
+    columns = _frame_columns(data, missing_allowed, refuse)
     source: AnyArray | list[AnyArray]
     if columns is not None:
         count, features = len(data), len(columns)
     else:
         array = _as_array(data, refuse)
+        if array.ndim == 0 and array.dtype.kind == "O":
+            raise refuse("be a 2-D array of numbers", _kind_of_object(data))
         if array.ndim != 2:
             dimensions = f"{array.ndim}-D, shape {array.shape}"
             raise refuse(
@@ -107,30 +124,43 @@ def as_table(data: Any, owner: str, name: str) -> Table:
         array = _as_numbers(array, "", refuse)
         source = array
         rows = Rows(array)
-    return Table(owner, name, rows, _feature_names(data), source)
+    return Table(owner, name, rows, _feature_names(data), source, None, missing_allowed)
 
 
-def check_values(table: Table, *, unit_interval: str | None, threads: int) -> None:
-    """Refuse NaN, infinity and what overflows float32, naming the first; also what lies outside [0, 1].
-
-    `unit_interval` says why the values must lie there, None that they need not.
-    """
-    low, high = (-np.inf, np.inf) if unit_interval is None else (0.0, 1.0)
-    found = table.rows.find_invalid(low, high, threads)
+def check_values(table: Table, *, interval: Interval | None = None, threads: int) -> None:
+    """Refuse NaN, infinity, what overflows float32, and what lies outside `interval`; name the first."""
+    low, high = (-np.inf, np.inf) if interval is None else interval.ends
+    found = table.rows.find_invalid(low, high, threads, table.missing_allowed)
     if found is None:
         return
     value = table.value(*found)
     # Written so that NaN ends up in the first branch.
     magnitude = abs(float(value))  # type: ignore[arg-type]
     if not magnitude < np.inf:
-        rule = "not contain NaN or infinity"
+        rule = "not contain infinity" if table.missing_allowed else "not contain NaN or infinity"
     elif magnitude > _FLOAT32_MAX:
         rule = f"not exceed the range of float32, in which all is computed ({_FLOAT32_MAX:.2g})"
     else:
-        rule = f"lie in [0, 1] {unit_interval}"
+        assert interval is not None
+        rule = f"lie in [{low:g}, {high:g}] {interval.why}"
     raise InvalidDataError(
         f"{table.owner}: {table.name} must {rule}. Got {shown(value)} at {table.place(*found)}."
     )
+
+
+def check_observed(table: Table, threads: int, *, columns: bool) -> None:
+    """Refuse rows, and perhaps columns, of which nobody observed anything, if values may be missing."""
+    if not table.missing_allowed:
+        return
+    row, column = table.rows.find_unobserved(threads)
+    name, found = table.name, None
+    if row is not None:
+        found = f"have an observed value in every row (leave rows without any out). Got only NaN in row {row}"
+    elif columns and column is not None:
+        named = "" if table.feature_names is None else f" ({table.feature_names[column]!r})"
+        found = f"have an observed value in every column. Got only NaN in column {column}{named}"
+    if found is not None:
+        raise InvalidDataError(f"{table.owner}: {name} must {found}.")
 
 
 def check_features(table: Table, count: int, names: tuple[str, ...] | None) -> None:
@@ -197,8 +227,17 @@ def _as_array(data: object, refuse: Any) -> AnyArray:
     # What an object's own __array__ raises is up to it: torch, for one, raises RuntimeError and TypeError.
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise refuse(
-            "be something NumPy makes a 2-D array of", f"{type(data).__name__}, of which it says: {error}"
+            "be something NumPy makes a 2-D array of",
+            f"{type(data).__name__}, of which it says: {str(error).rstrip('.')}",
         ) from error
+
+
+def _kind_of_object(data: object) -> str:
+    """Return what to call an object that NumPy takes for a single value."""
+    if data is None:
+        return "None"
+    advice = ". Rows that come in blocks are for fit_blocks" if isinstance(data, Iterator) else ""
+    return f"an object of type {type(data).__name__}{advice}"
 
 
 def _as_numbers(array: AnyArray, column: str, refuse: Any) -> AnyArray:
@@ -229,7 +268,7 @@ def _refuse_dtype(dtype: np.dtype[Any], column: str, refuse: Any) -> None:
         "f": ". Convert it with .astype(numpy.float64)",
         "U": ". If it holds numbers, convert it with .astype(numpy.float32)",
         "S": ". If it holds numbers, convert it with .astype(numpy.float32)",
-        "M": ". Convert it to numbers first: the time since a chosen moment, the hour of the day, ...",
+        "M": ". Convert it to numbers first: the time since a chosen moment, or the hour of the day",
         "m": ". Convert it to numbers first, by dividing by a numpy.timedelta64",
     }.get(dtype.kind, "")
     if dtype.names is not None:
@@ -246,35 +285,48 @@ def is_frame(data: object, module: str) -> bool:
     return frame_class is not None and isinstance(data, frame_class)
 
 
-def _frame_columns(data: Any, refuse: Any) -> list[AnyArray] | None:
+def _frame_columns(data: Any, missing_allowed: bool, refuse: Any) -> list[AnyArray] | None:
     """Return the columns of a pandas or polars frame as arrays, views if possible; None for anything else.
 
     Columns, because a frame may hold several types, and to bring it to one array would copy it whole.
     """
     if is_frame(data, "pandas"):
         return [
-            _pandas_column(data.iloc[:, index], label, refuse) for index, label in enumerate(data.columns)
+            _pandas_column(data.iloc[:, index], label, missing_allowed, refuse)
+            for index, label in enumerate(data.columns)
         ]
     if is_frame(data, "polars"):
-        return [_polars_column(series, refuse) for series in data.get_columns()]
+        return [_polars_column(series, missing_allowed, refuse) for series in data.get_columns()]
     return None
 
 
-def _pandas_column(series: Any, label: object, refuse: Any) -> AnyArray:
+def _pandas_column(series: Any, label: object, missing_allowed: bool, refuse: Any) -> AnyArray:
     where = f" in column {label!r}"
-    if not isinstance(series.dtype, np.dtype):
+    if isinstance(series.dtype, np.dtype):
+        return _as_numbers(series.to_numpy(copy=False), where, refuse)
+    types = sys.modules["pandas"].api.types
+    is_number = types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+    # Categories are labels even if they are numbers; sparse columns would be unpacked.
+    if not is_number or series.dtype.name == "category" or hasattr(series, "sparse"):
         raise refuse(
-            f"hold plain NumPy numbers ({_ACCEPTED})",
-            f"dtype {series.dtype}{where}. Convert it with .astype('float32'), missing values filled",
+            f"hold plain numbers ({_ACCEPTED})",
+            f"dtype {series.dtype}{where}. If it holds numbers, convert it with .astype('float32')",
         )
-    return _as_numbers(series.to_numpy(copy=False), where, refuse)
+    # Numbers beside a mask of those that are missing, or of pyarrow.
+    missing = series.isna().to_numpy()
+    if not missing.any():
+        return _as_numbers(series.to_numpy(), where, refuse)
+    if not missing_allowed:
+        raise refuse("not contain NaN, null or infinity", f"a null at row {int(missing.argmax())}{where}")
+    gaps: AnyArray = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return gaps
 
 
-def _polars_column(series: Any, refuse: Any) -> AnyArray:
+def _polars_column(series: Any, missing_allowed: bool, refuse: Any) -> AnyArray:
     where = f" in column {series.name!r}"
     if not (series.dtype.is_numeric() or str(series.dtype) == "Boolean"):
         raise refuse(f"hold real numbers ({_ACCEPTED})", f"dtype {series.dtype}{where}")
-    if series.null_count() > 0:
+    if series.null_count() > 0 and not missing_allowed:
         row = int(series.is_null().arg_max())
         raise refuse("not contain NaN, null or infinity", f"a null at row {row}{where}")
     column: AnyArray = series.to_numpy()

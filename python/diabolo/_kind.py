@@ -5,6 +5,9 @@ from typing import Any, ClassVar
 
 from diabolo._architecture import Architecture, dense_architecture
 from diabolo._base import Estimator
+from diabolo._column_groups import check_groups, check_probabilities
+from diabolo._common_layers import with_common_layers
+from diabolo._inputs import Interval, Table, check_observed, check_values
 from diabolo._parameters import RULES, check_combinations, checked_parameters
 from diabolo._validation import Rule
 
@@ -18,14 +21,9 @@ class Kind(Estimator):
 
     def _checked_parameters(self) -> Any:
         """Return the hyper-parameters as plain values and objects; raise InvalidParameterError."""
-        return self._checked_values(self.get_params(deep=False))
-
-    @classmethod
-    def _checked_values(cls, values: dict[str, object]) -> Any:
-        """Return the same of values of hyper-parameters, this estimator's or those that a file has."""
-        owner = cls.__name__
-        p = checked_parameters(owner, {**cls._defaults(), **values}, {**RULES, **cls._own_rules})
-        cls._complete(owner, p)
+        owner = type(self).__name__
+        p = checked_parameters(owner, self.get_params(deep=False), {**RULES, **self._own_rules})
+        self._complete(owner, p)
         check_combinations(owner, p)
         return p
 
@@ -42,16 +40,33 @@ class Kind(Estimator):
         return dense_architecture(features, parameters)
 
     @classmethod
-    def _why_unit_interval(cls, parameters: Any) -> str | None:
-        """Return why the raw values of training rows must lie in [0, 1]; None if they need not."""
-        return cls._loss_wants_unit_interval(parameters.loss, parameters.scale)
+    def _network(cls, features: int, parameters: Any) -> Architecture:
+        """Return that network with the layers that every kind may have besides."""
+        check_groups(cls.__name__, features, parameters, all_columns=cls._sums_features)
+        plan = cls._architecture(features, parameters)
+        return with_common_layers(cls.__name__, plan, parameters, sums_features=cls._sums_features)
 
     @classmethod
-    def _loss_wants_unit_interval(cls, loss: str, scale: str | None) -> str | None:
+    def _interval(cls, parameters: Any) -> Interval | None:
+        """Return where the raw values of training rows must lie, and why; None if anywhere."""
+        return cls._loss_interval(parameters.loss, parameters.scale)
+
+    @classmethod
+    def _loss_interval(cls, loss: str, scale: str | None) -> Interval | None:
         """Return the same of all rows whose loss is computed."""
+        if loss == "hinge":
+            return Interval(-1.0, 1.0, "when loss='hinge' (2 * X - 1 brings values in [0, 1] there)")
         if loss != "binary_crossentropy" or scale is not None:
             return None
-        return "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"
+        why = "when loss='binary_crossentropy' and scale=None (scale='minmax' brings them there)"
+        return Interval(0.0, 1.0, why)
+
+    @classmethod
+    def _check_rows(cls, parameters: Any, table: Table, threads: int, *, columns: bool = False) -> None:
+        """Refuse training or validation rows whose values cannot be used; columns too of which none can."""
+        check_values(table, interval=cls._interval(parameters), threads=threads)
+        check_observed(table, threads, columns=columns)
+        check_probabilities(table, parameters.loss, cls._network(table.rows.features, parameters), threads)
 
     @classmethod
     def _look_at(cls, owner: str, parameters: Any, history: Mapping[str, Sequence[float]]) -> None:

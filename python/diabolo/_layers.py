@@ -31,6 +31,7 @@ class DenseLayer(NamedTuple):
     variance: str = "none"  # around the outputs, for the gaussian loss: "fixed" or "learned"
     initial_variance: float = 1.0
     products: str = "float32"  # at least so precise: of MATMUL_PRECISIONS
+    trains_bias: bool = True  # False: it stays 0, for batch normalisation takes it away again
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -154,8 +155,95 @@ class JacobianPenaltyLayer(_WithoutWeights, _JacobianPenaltyFields):
         return _core.JacobianPenalty(*self)
 
 
+class _SoftmaxFields(NamedTuple):
+    units: int
+    groups: tuple[tuple[int, int], ...]  # ranges of columns, [begin, end)
+
+
+class SoftmaxLayer(_WithoutWeights, _SoftmaxFields):
+    """Probabilities of the columns of each group, at the end of a network; other columns go through."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.Softmax:
+        return _core.Softmax(*self)
+
+
+class _MissingValuesFields(NamedTuple):
+    units: int
+    rescale: bool  # whether a row's loss is the mean over what was observed, or else the sum
+
+
+class MissingValuesLayer(_WithoutWeights, _MissingValuesFields):
+    """First of all: NaN stands for what nobody observed; 0 goes on, and the loss leaves it out."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.MissingValues:
+        return _core.MissingValues(*self)
+
+
+class _DropoutFields(NamedTuple):
+    units: int
+    rate: float  # probability of 0
+
+
+class DropoutLayer(_WithoutWeights, _DropoutFields):
+    """Units set to 0 at random while training, the others divided by 1 - rate."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.Dropout:
+        return _core.Dropout(*self)
+
+
+class _BatchNormFields(NamedTuple):
+    name: str
+    units: int
+    activation: str
+    momentum: float
+    epsilon: float
+
+
+class BatchNormLayer(_BatchNormFields):
+    """outputs = activation(scale * (inputs - mean) / sqrt(variance + epsilon) + shift).
+
+    Mean and variance are those of the batch while training; afterwards the running ones, which are among the
+    weights: running <- momentum * running + (1 - momentum) * batch.
+    """
+
+    __slots__ = ()
+
+    @property
+    def inputs(self) -> int:
+        return self.units
+
+    @property
+    def outputs(self) -> int:
+        return self.units
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        names = ["scale", "shift", "mean", "variance"] + ["slope"] * (self.activation == "prelu")
+        return {f"{self.name}.{name}": (self.units,) for name in names}
+
+    def cheaply_initialized(self) -> Self:
+        return self
+
+    def core(self) -> _core.BatchNorm:
+        return _core.BatchNorm(*self)
+
+
 Layer = (
-    DenseLayer | CorruptionLayer | GaussianCodeLayer | ActivityPenaltyLayer | TopKLayer | JacobianPenaltyLayer
+    DenseLayer
+    | CorruptionLayer
+    | GaussianCodeLayer
+    | ActivityPenaltyLayer
+    | TopKLayer
+    | SoftmaxLayer
+    | MissingValuesLayer
+    | DropoutLayer
+    | BatchNormLayer
+    | JacobianPenaltyLayer
 )
 
 # Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
@@ -165,6 +253,10 @@ _KINDS: dict[str, type[Layer]] = {
     "activity_penalty": ActivityPenaltyLayer,
     "top_k": TopKLayer,
     "jacobian_penalty": JacobianPenaltyLayer,
+    "softmax": SoftmaxLayer,
+    "missing_values": MissingValuesLayer,
+    "dropout": DropoutLayer,
+    "batch_norm": BatchNormLayer,
 }
 _OF_VARIANCE = ("variance", "initial_variance")
 
@@ -174,6 +266,8 @@ def described(layer: Layer) -> dict[str, Any]:
     fields = layer._asdict()
     if fields.get("products") == "float32":  # nothing else was known to older versions
         del fields["products"]
+    if fields.get("trains_bias") is True:
+        del fields["trains_bias"]
     if not isinstance(layer, DenseLayer):
         names = {cls: name for name, cls in _KINDS.items()}
         return {"layer": names[type(layer)], **fields}
@@ -184,7 +278,7 @@ def described(layer: Layer) -> dict[str, Any]:
 
 def label(layer: Layer) -> str:
     """Return what a layer is, in a few words."""
-    if isinstance(layer, DenseLayer):
+    if isinstance(layer, (DenseLayer, BatchNormLayer)):
         return f"{layer.name} {layer.activation}"
     return str(described(layer)["layer"])
 

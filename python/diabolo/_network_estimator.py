@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._checkpoint import RunState, extra_contents, origins_of
+from diabolo._column_groups import check_probabilities
+from diabolo._common_layers import takes_missing
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, new_trainer
 from diabolo._incremental import TrainingEstimator
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Interval, Table, as_table, check_features, check_values
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation
 from diabolo._persistence import check_class, read_checkpoint, save_estimator, write_estimator
@@ -26,8 +28,9 @@ from diabolo._plots import Plots
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import one_at_a_time, thread_count, training_threads
+from diabolo._sample_weights import checked_weights_of_rows, weighted
 from diabolo._scaling import fit_scaler
-from diabolo._scikit_learn import FrameOutput, HtmlRepr
+from diabolo._scikit_learn import FrameOutput, HtmlRepr, MetadataRouting
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, broken, checked
 from diabolo._weights import checked_weights
@@ -41,7 +44,7 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 # The generated __init__ only stores its arguments, as scikit-learn's manners ask; a kind derived from this
 # one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportable):
+class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, MetadataRouting, Plots, Exportable):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 
     n_components: int = field(default=32, kw_only=False)
@@ -66,6 +69,9 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
     max_seconds: float | None = None
     callbacks: Sequence[Any] | None = None
     scale: Literal["standard", "minmax"] | None = None
+    missing: Literal["error", "mask"] = "error"
+    dropout: float | Sequence[float] = 0.0
+    batch_norm: bool = False
     # Quoted, because numpy.random is loaded at its first mention, which takes 10 ms.
     random_state: "int | np.random.Generator | np.random.RandomState | None" = None
     n_jobs: int | None = None
@@ -83,6 +89,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         y: object = None,
         *,
         X_val: Any = None,
+        sample_weight: Any = None,
         resume_from: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train a new network on X and replace what was fitted before.
@@ -95,6 +102,10 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             Ignored; it is there because scikit-learn's pipelines pass it.
         X_val : array-like, shape (n_validation_rows, n_features), optional
             Rows on which to compute validation losses, instead of `validation_fraction`.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts: the loss of a batch is the mean of the rows' losses with these weights,
+            and so are means and deviations for `scale`. Rows of weight 0 are left out. Rows that
+            `validation_fraction` sets aside keep their weights; those of X_val have none.
         resume_from : str or path-like, optional
             A file that an earlier run with the same data and hyper-parameters wrote as its `checkpoint`. The
             result is that of the uninterrupted run, to the last bit; `n_jobs` may differ.
@@ -113,7 +124,8 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             What the operating system says of `checkpoint` or `resume_from`.
         InvalidDataError
             X or X_val cannot be used: its shape or type, a value that is NaN, infinite, beyond float32, or
-            outside [0, 1] for binary cross-entropy; or they are not those of the checkpoint.
+            outside [0, 1] for binary cross-entropy; or they are not those of the checkpoint. `sample_weight`
+            has not one finite number >= 0 for each row, or only zeros.
         MemoryError
             The network or its training would not fit into the memory available. Nothing was begun.
         TrainingDivergedError
@@ -131,20 +143,24 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         owner = type(self).__name__
         p = self._checked_parameters()
         check_validation(owner, p, X_val is not None)
-        resumed = None if resume_from is None else read_checkpoint(resume_from)
+        resumed = None if resume_from is None else read_checkpoint(resume_from, self._defaults())
         if p.checkpoint is not None:
             check_class(self)
         threads = training_threads(p.n_jobs)
-        table = as_table(X, owner, "X")
-        plan = self._architecture(table.rows.features, p)
+        missing = p.missing == "mask"
+        table = weighted(as_table(X, owner, "X", missing_allowed=missing), sample_weight)
+        plan = self._network(table.rows.features, p)
         if resumed is not None:
-            resumed.check_parameters(owner, p, plan.features, self._checked_values)
-        validation_table = None if X_val is None else as_table(X_val, owner, "X_val")
+            kind = type(self)
+            resumed.check_parameters(
+                owner, p, lambda given: kind(**given)._checked_parameters(), plan.features
+            )
+        validation_table = None if X_val is None else as_table(X_val, owner, "X_val", missing_allowed=missing)
         if validation_table is not None:
             check_features(validation_table, plan.features, table.feature_names)
         check_memory(owner, p, plan, table.rows.count, threads)
         for checked_table in filter(None, (table, validation_table)):
-            check_values(checked_table, unit_interval=self._why_unit_interval(p), threads=threads)
+            self._check_rows(p, checked_table, threads, columns=checked_table is table)
 
         seed = seed_from(p.random_state) if resumed is None else resumed.origins.seed
         rows, validation_rows = split_rows(owner, p, table.rows, seed)
@@ -184,7 +200,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         self._look_at(owner, p, self.history_)
         return self
 
-    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None) -> Any:
+    def fit_transform(self, X: Any, y: object = None, *, X_val: Any = None, sample_weight: Any = None) -> Any:
         """Train on X and return its codes: `fit`, then `transform`.
 
         Parameters
@@ -195,13 +211,15 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
             Ignored.
         X_val : array-like, shape (n_validation_rows, n_features), optional
             Rows on which to compute validation losses.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts in training; all rows are transformed.
 
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
             Or a frame, if `set_output` says so.
         """
-        return self.fit(X, y, X_val=X_val).transform(X)
+        return self.fit(X, y, X_val=X_val, sample_weight=sample_weight).transform(X)
 
     # ---- Using the network ----
 
@@ -265,12 +283,48 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         fitted, table, threads = self._prepared(X)
         return checked_values(fitted.model.reconstruct(table.rows, threads, True), table)
 
+    def impute(self, X: Any) -> Float32Array | Float64Array:
+        """Return X with what nobody observed, NaN, filled in by the reconstruction.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_rows, n_features)
+            A row that is missing entirely gets what the network makes of zeros in the scaled space.
+
+        Returns
+        -------
+        ndarray, shape (n_rows, n_features)
+            Of float32 if X is an array of float32 or float16, else of float64. Other values are those of X.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InvalidParameterError
+            The network was not fitted with ``missing="mask"``.
+        InvalidDataError
+            X cannot be used, or has other features than what was fitted.
+        """
+        owner = type(self).__name__
+        fitted, table, threads = self._prepared(X)
+        if not takes_missing(fitted.architecture):
+            raise broken(owner, "missing", "'mask', when the network is fitted, for impute", self.missing)
+        restored = checked_values(fitted.model.reconstruct(table.rows, threads, True), table)
+        filled: Float32Array | Float64Array = table.block(0, table.rows.count)
+        if isinstance(table.source, np.ndarray) and table.source.dtype in (np.float16, np.float32):
+            filled = filled.astype(np.float32)
+        unobserved = np.isnan(filled)
+        filled[unobserved] = restored[unobserved]
+        return filled
+
     def reconstruction_error(
         self, X: Any, *, metric: Literal["mse", "loss"] = "mse", per_feature: bool = False
     ) -> Float32Array:
         """Return how far the reconstruction of each row is from the row.
 
-        Errors are measured on scaled values (see `scale`), so that no feature weighs more for its units.
+        Errors are measured on scaled values (see `scale`), so that no feature weighs more for its units. With
+        ``missing="mask"`` they are those of what was observed: means over these features, NaN for the others
+        and for a row without any.
 
         Parameters
         ----------
@@ -293,9 +347,11 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         fitted, table, threads = self._prepared(X)
         if per_feature:
             return checked_values(fitted.model.feature_errors(table.rows, threads, True), table)
-        interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
+        interval = self._loss_interval(loss, fitted.fitting.scale)
+        check_probabilities(table, loss, fitted.architecture, threads or _core.usable_threads())
+        ends = None if interval is None else interval.ends
         sum_features = self._sums_features and metric == "loss"
-        errors = fitted.model.row_errors(table.rows, loss, threads, True, interval is not None, sum_features)
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, ends, sum_features)
         return checked_values(errors, table, interval)
 
     def score_samples(self, X: Any) -> Float32Array:
@@ -312,7 +368,7 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         errors = self.reconstruction_error(X)
         return np.negative(errors, out=errors)
 
-    def score(self, X: Any, y: object = None) -> float:
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Return the mean of `score_samples`: minus the mean squared error, so that higher is better.
 
         Parameters
@@ -320,12 +376,16 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         X : array-like, shape (n_rows, n_features)
         y : object
             Ignored.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts in the mean.
 
         Returns
         -------
         float
         """
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
+        scores = self.score_samples(X)
+        weights = checked_weights_of_rows(type(self).__name__, sample_weight, len(scores))
+        return float(np.average(scores.astype(np.float64), weights=weights))
 
     # ---- Weights and files ----
 
@@ -391,6 +451,13 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         """
         save_estimator(self, path)
 
+    # ---- scikit-learn's questions ----
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "mask"
+        return tags
+
     # ---- Shared steps ----
 
     def _threads(self) -> int:
@@ -411,14 +478,15 @@ class NetworkEstimator(TrainingEstimator, FrameOutput, HtmlRepr, Plots, Exportab
         Values are checked by the pass that reads them (see `checked_values`).
         """
         fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
+        missing = takes_missing(fitted.architecture)
+        table = as_table(X, type(self).__name__, "X", missing_allowed=missing)
         check_features(table, fitted.features, fitted.fitting.feature_names)
         return fitted, table, threads
 
 
-def checked_values(result: _Array | None, table: Table, unit_interval: str | None = None) -> _Array:
+def checked_values(result: _Array | None, table: Table, interval: Interval | None = None) -> _Array:
     """Return what a pass over the table returned; None means that it met a value it refused."""
     if result is not None:
         return result
-    check_values(table, unit_interval=unit_interval, threads=_core.usable_threads())
+    check_values(table, interval=interval, threads=_core.usable_threads())
     raise InvalidDataError(f"{table.owner}: {table.name} must not change while it is read. It did.")

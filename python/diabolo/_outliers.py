@@ -226,7 +226,7 @@ class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr):
         if X_held_out is not None and not counts_held_out:
             raise broken(owner, "threshold", "'quantile' or 'pareto' when X_held_out is given", p.threshold)
         table = as_table(X, owner, "X")
-        check_values(table, unit_interval=None, threads=_core.usable_threads())
+        check_values(table, threads=_core.usable_threads())
         seed = seed_from(p.random_state)
         training, held_out = table, None
         if X_held_out is not None:
@@ -430,7 +430,7 @@ def _central(table: Table, fraction: float) -> Table:
     """Return the rows with the smallest mean distance from the medians, in standard deviations."""
     if fraction == 1:
         return table
-    _, deviations = table.rows.column_moments(_core.usable_threads())
+    _, deviations, _ = table.rows.column_moments(_core.usable_threads())
     scales = np.where(deviations > 0, deviations, 1.0)
     count = table.rows.count
     spaced = np.arange(0, count, -(-count // _ROWS_FOR_CENTRE), dtype=np.int64)

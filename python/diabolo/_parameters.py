@@ -8,11 +8,13 @@ from typing import Any
 from diabolo import optimizers, schedules
 from diabolo._architecture import decoder_layer_sizes, output_activation
 from diabolo._callbacks import Callbacks
+from diabolo._column_groups import SOFTMAX_LOSSES, ColumnGroups
 from diabolo._layers import ACTIVATIONS, INITIALIZERS
 from diabolo._precision import MATMUL_PRECISIONS
 from diabolo._random import RandomState
 from diabolo._validation import (
     Choice,
+    Each,
     Either,
     FileName,
     Flag,
@@ -27,7 +29,15 @@ from diabolo._validation import (
     checked,
 )
 
-LOSSES = ("mse", "mae", "huber", "binary_crossentropy")
+LOSSES = (
+    "mse",
+    "mae",
+    "huber",
+    "hinge",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "kl_divergence",
+)
 METRICS = ("mse", "loss")
 
 
@@ -44,6 +54,8 @@ class _Jobs(Integer):
         return super().convert(value)
 
 
+_RATE = Real(0.0, 1.0, below_high=True)
+
 RULES: dict[str, Rule] = {
     "n_components": Integer(1),
     "hidden_layer_sizes": Widths(),
@@ -54,6 +66,7 @@ RULES: dict[str, Rule] = {
     "tied_weights": Flag(),
     "initializer": Choice(("auto", *INITIALIZERS)),
     "loss": Choice(LOSSES),
+    "categorical_groups": OrNone(ColumnGroups()),
     "optimizer": Named(optimizers.Optimizer, optimizers.BY_NAME),
     "learning_rate": Real(0.0, above_low=True),
     "schedule": Named(schedules.Schedule, schedules.BY_NAME),
@@ -70,6 +83,9 @@ RULES: dict[str, Rule] = {
     "warm_start": Flag(),
     "max_seconds": OrNone(Real(0.0, above_low=True, infinite=True)),
     "callbacks": Callbacks(),
+    "missing": Choice(("error", "mask")),
+    "dropout": Either(_RATE, Each(_RATE)),
+    "batch_norm": Flag(),
     "scale": OrNone(Choice(("standard", "minmax"))),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
@@ -94,9 +110,18 @@ def check_combinations(owner: str, parameters: Any) -> None:
     _check_loss(owner, parameters)
     _check_tied_weights(owner, parameters)
     _check_schedule(owner, parameters)
+    if parameters.batch_norm and parameters.batch_size == 1:
+        raise broken(owner, "batch_size", ">= 2 when batch_norm=True", 1)
 
 
 def _check_loss(owner: str, p: Any) -> None:
+    if p.loss == "hinge" and p.scale is not None:
+        raise broken(owner, "scale", "None when loss='hinge', which takes values in [-1, 1]", p.scale)
+    if p.loss in SOFTMAX_LOSSES:
+        _check_softmax_loss(owner, p)
+    elif getattr(p, "categorical_groups", None) is not None:
+        rule = "None unless loss='categorical_crossentropy'"
+        raise broken(owner, "categorical_groups", rule, p.categorical_groups)
     if p.loss != "binary_crossentropy":
         return
     if output_activation(p) != "sigmoid":
@@ -113,6 +138,18 @@ def _check_loss(owner: str, p: Any) -> None:
             "'minmax' or None when loss='binary_crossentropy', which takes values in [0, 1]",
             p.scale,
         )
+
+
+def _check_softmax_loss(owner: str, p: Any) -> None:
+    if p.output_activation != "auto":
+        rule = f"'auto' when loss={p.loss!r}, which comes with a softmax"
+        raise broken(owner, "output_activation", rule, p.output_activation)
+    if p.loss == "kl_divergence" and p.categorical_groups is not None:
+        rule = "None when loss='kl_divergence', which takes each row as one distribution"
+        raise broken(owner, "categorical_groups", rule, p.categorical_groups)
+    if p.categorical_groups is None and p.scale is not None:
+        rule = f"None when loss={p.loss!r} and all columns are probabilities"
+        raise broken(owner, "scale", rule, p.scale)
 
 
 def _check_tied_weights(owner: str, p: Any) -> None:

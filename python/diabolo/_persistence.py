@@ -103,16 +103,22 @@ def load_estimator(path: str | os.PathLike[str], classes: Mapping[str, type[Esti
     return _read(path, lambda contents, tensors: _from_contents(contents, tensors, classes))
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a file that `fit` wrote as a checkpoint; raise ModelFileError if it is none."""
+def read_checkpoint(path: str | os.PathLike[str], defaults: Mapping[str, object]) -> Checkpoint:
+    """Read a file that `fit` wrote as a checkpoint; raise ModelFileError if it is none.
+
+    A hyper-parameter that an older version did not know has its default there.
+    """
 
     def from_contents(contents: _Contents, tensors: Tensors) -> Checkpoint:
+        if "checkpoint" not in contents.metadata:
+            raise ModelFileError("a saved model, no checkpoint of a run")
         facts = contents.get("checkpoint", dict)
+        parameters = contents.get("parameters", dict)
         fitted = _fitted_from(contents, tensors)
         return checkpoint_from(
             path,
             contents.get("class", str),
-            {name: _decoded(value, {}) for name, value in contents.get("parameters", dict).items()},
+            {**defaults, **{name: _decoded(value, {}) for name, value in parameters.items()}},
             fitted.model.get_weights(),
             fitted.model.scaler(),
             fitted.fitting.history,
@@ -255,6 +261,8 @@ def _check_tensors(architecture: Architecture, tensors: Tensors) -> None:
             )
         if not np.isfinite(tensor).all():
             raise ModelFileError(f"tensor {name!r} holds NaN or infinity")
+        if name.endswith(".variance") and (tensor < 0).any():
+            raise ModelFileError(f"tensor {name!r} must not be negative")
     if _SCALE in tensors and not (tensors[_SCALE] > 0).all():
         raise ModelFileError(f"tensor {_SCALE!r} must be positive")
 
@@ -284,7 +292,7 @@ def _encoded(name: str, value: object) -> object:
         value = os.fsdecode(value)
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (tuple, list, np.ndarray)):
+    if isinstance(value, (tuple, list, range, np.ndarray)):
         return [_encoded(name, item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"class": "float", "fields": {"x": repr(value)}}

@@ -39,18 +39,26 @@ class Lines(Progress):
     def __init__(self, epochs: int, rows: int, paced: bool) -> None:
         self.epochs, self.rows, self.paced = epochs, rows, paced
         self.last_line = -math.inf
+        self.held_back = ""  # the line of the last epoch, if it came too soon after another
         self.poll = self._within_epoch
         self.last_sign = time.monotonic()
 
     def epoch_done(self, loss: float, val_loss: float | None, seconds: float) -> None:
         self.epoch += 1
         now = self.last_sign = time.monotonic()
-        due = now - self.last_line >= _SECONDS_BETWEEN_EPOCHS or self.epoch == self.epochs
-        if self.paced and not due:
-            return
-        self.last_line = now
         rate = self.rows / max(seconds, 1e-9)
-        self._write(f"epoch {self.epoch}/{self.epochs}: {_losses(loss, val_loss)}, {_short(rate)} rows/s")
+        line = f"epoch {self.epoch}/{self.epochs}: {_losses(loss, val_loss)}, {_short(rate)} rows/s"
+        if self.paced and now - self.last_line < _SECONDS_BETWEEN_EPOCHS:
+            self.held_back = line
+            return
+        self.last_line, self.held_back = now, ""
+        self._write(line)
+
+    def close(self) -> None:
+        # Whatever ended the training, a log tells how it stood then.
+        if self.held_back:
+            self._write(self.held_back)
+            self.held_back = ""
 
     def _within_epoch(self, rows: int, loss: float) -> None:
         now = time.monotonic()
@@ -87,6 +95,8 @@ class Bar(Progress):
     def close(self) -> None:
         with self._unless_broken():
             if self.bar is not None:
+                if self.bar.n == self.epoch * self.rows > 0:  # no epoch is under way
+                    self._describe(self.epoch)
                 self.bar.refresh()
                 self.bar.close()
 
@@ -97,11 +107,12 @@ class Bar(Progress):
         with self._unless_broken():
             if self.bar is None:
                 return
-            self.bar.set_description_str(
-                f"epoch {min(self.epoch + 1, self.epochs)}/{self.epochs}", refresh=False
-            )
+            self._describe(min(self.epoch + 1, self.epochs))
             self.bar.set_postfix_str(_losses(loss, self.val_loss), refresh=False)
             self.bar.update(self.epoch * self.rows + rows - self.bar.n)
+
+    def _describe(self, epoch: int) -> None:
+        self.bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
 
     @contextlib.contextmanager
     def _unless_broken(self) -> Any:

@@ -17,7 +17,7 @@ def fit_scaler(scale: str | None, rows: Rows, threads: int) -> Scaler | None:
         return None
     if scale == "minmax":
         return _minmax(*rows.column_ranges(threads))
-    return _standard(*rows.column_moments(threads), rows.count)
+    return _standard(*rows.column_moments(threads))
 
 
 def fit_scaler_of_blocks(scale: str | None, blocks: Iterable[Rows], threads: int) -> Scaler | None:
@@ -37,28 +37,37 @@ def fit_scaler_of_blocks(scale: str | None, blocks: Iterable[Rows], threads: int
             block_low, block_high = rows.column_ranges(threads)
             low, high = np.minimum(low, block_low), np.maximum(high, block_high)
         return _minmax(low, high)
-    count = 0
+    weight: Any = 0.0
     mean: Any = 0.0
     squares: Any = 0.0
     for rows in blocks:
-        block_mean, deviation = rows.column_moments(threads)
-        share = rows.count / (count + rows.count)
+        block_mean, deviation, block_weight = rows.column_moments(threads)
+        share = block_weight / np.maximum(weight + block_weight, 1e-300)  # 0 where nothing is known yet
         difference = block_mean - mean
-        squares = squares + deviation**2 * rows.count + difference**2 * (count * share)
+        squares = squares + deviation**2 * block_weight + difference**2 * (weight * share)
         mean = mean + difference * share
-        count += rows.count
-    return _standard(mean, np.sqrt(squares / count), count)
+        weight = weight + block_weight
+    return _standard(mean, np.sqrt(squares / np.maximum(weight, 1e-300)), weight)
+
+
+def without_groups(scaler: Scaler, groups: Iterable[tuple[int, int]]) -> Scaler:
+    """Return the scaler with the columns of these ranges left alone: probabilities are no quantities."""
+    shift, scale = (array.copy() for array in scaler)
+    for begin, end in groups:
+        shift[begin:end], scale[begin:end] = 0.0, 1.0
+    return shift, scale
 
 
 def _minmax(low: Float64Array, high: Float64Array) -> Scaler:
+    low = np.where(np.isfinite(low), low, 0.0)  # infinite where nothing was observed
     extent = high - low
     return low, np.where(extent > 0, extent, 1.0)
 
 
-def _standard(mean: Float64Array, deviation: Float64Array, count: int) -> Scaler:
+def _standard(mean: Float64Array, deviation: Float64Array, weight: Float64Array) -> Scaler:
     # A constant column's computed deviation may be a rounding error of the mean instead of 0; dividing by it
     # would blow up noise. (The bound is the one scikit-learn uses.)
-    epsilon = np.finfo(np.float64).eps * count
+    epsilon = np.finfo(np.float64).eps * weight
     variance = deviation**2
     is_constant = variance <= epsilon * variance + (epsilon * mean) ** 2
     return mean, np.where(is_constant, 1.0, deviation)

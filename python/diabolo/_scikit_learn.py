@@ -15,7 +15,7 @@ import numpy.typing as npt
 from diabolo._base import Estimator
 from diabolo._inputs import is_frame
 from diabolo._types import Float32Array
-from diabolo._validation import Choice, checked, shown
+from diabolo._validation import Choice, broken, checked, shown
 from diabolo.exceptions import InvalidDataError
 
 _CONTAINERS = ("default", "pandas", "polars")
@@ -108,6 +108,89 @@ class FrameOutput(Estimator):
         sklearn = sys.modules.get("sklearn")
         everywhere = "default" if sklearn is None else sklearn.get_config()["transform_output"]
         return str(checked("scikit-learn's config", "transform_output", Choice(_CONTAINERS), everywhere))
+
+
+class _Requests(dict[str, bool | str | None]):
+    """What each method asks for; scikit-learn's `clone` takes it along."""
+
+    def __sklearn_clone__(self) -> "_Requests":
+        return _Requests(self)
+
+
+class MetadataRouting(Estimator):
+    """Which of scikit-learn's meta-estimators may hand `sample_weight` on to which method."""
+
+    # Under this name because scikit-learn's `clone` copies it along.
+    _metadata_request: _Requests
+
+    def set_fit_request(self, *, sample_weight: bool | str | None = None) -> Self:
+        """Say whether a meta-estimator, such as a pipeline, passes `sample_weight` on to `fit`.
+
+        It counts only with ``sklearn.set_config(enable_metadata_routing=True)``.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None, default None
+            True: it is passed on, if there is any. False: it is not. None: it is not, and the meta-estimator
+            raises an error if there is any. A str: the name that the meta-estimator's caller gives it.
+
+        Returns
+        -------
+        self
+        """
+        return self._request("fit", sample_weight)
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = None) -> Self:
+        """Say the same of `partial_fit`.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None, default None
+            As in `set_fit_request`.
+
+        Returns
+        -------
+        self
+        """
+        return self._request("partial_fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight: bool | str | None = None) -> Self:
+        """Say the same of `score`.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None, default None
+            As in `set_fit_request`.
+
+        Returns
+        -------
+        self
+        """
+        return self._request("score", sample_weight)
+
+    def get_metadata_routing(self) -> Any:
+        """Return scikit-learn's record of these requests; it imports scikit-learn.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+        """
+        routing = importlib.import_module("sklearn.utils.metadata_routing")
+        record = routing.MetadataRequest(owner=self)
+        for method, alias in {**_NO_REQUESTS, **getattr(self, "_metadata_request", {})}.items():
+            getattr(record, method).add_request(param="sample_weight", alias=alias)
+        return record
+
+    def _request(self, method: str, sample_weight: object) -> Self:
+        if sample_weight is not None and not isinstance(sample_weight, (bool, str)):
+            raise broken(type(self).__name__, "sample_weight", "True, False, None or a name", sample_weight)
+        requests = _Requests(getattr(self, "_metadata_request", {}))
+        requests[method] = sample_weight
+        self._metadata_request = requests
+        return self
+
+
+_NO_REQUESTS: dict[str, bool | str | None] = dict.fromkeys(("fit", "partial_fit", "score"))
 
 
 class HtmlRepr(Estimator):

@@ -132,6 +132,19 @@ class Widths(Rule):
         return tuple(width.convert(item) for item in value)
 
 
+class Each(Rule):
+    """A sequence of what another rule takes."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.description = f"a sequence of which each is {rule.description}"
+
+    def convert(self, value: object) -> tuple[Any, ...]:
+        if isinstance(value, (str, bytes, Mapping, set, frozenset)) or not isinstance(value, Iterable):
+            raise Refused
+        return tuple(self.rule.convert(item) for item in value)
+
+
 class FileName(Rule):
     """A path."""
 
@@ -188,8 +201,9 @@ class OrNone(Rule):
 
 
 def listed(options: Iterable[str]) -> str:
-    """Return the names as text: "one of 'a', 'b'"."""
-    return "one of " + ", ".join(repr(option) for option in options)
+    """Return the names as text: "one of 'a', 'b'", or the only one."""
+    names = [repr(option) for option in options]
+    return names[0] if len(names) == 1 else "one of " + ", ".join(names)
 
 
 def shown(value: object) -> str:

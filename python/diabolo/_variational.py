@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
+from diabolo._column_groups import check_probabilities
+from diabolo._inputs import Interval, as_table, check_features
 from diabolo._layers import DenseLayer, GaussianCodeLayer
 from diabolo._network_estimator import NetworkEstimator, checked_values
 from diabolo._parameters import RULES
@@ -18,7 +20,11 @@ from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, Either, Flag, Integer, Real, Rule, broken, checked
 from diabolo.exceptions import InvalidDataError, PosteriorCollapseWarning
 
-_LOSSES = {"bernoulli": "binary_crossentropy", "gaussian": "gaussian"}
+_LOSSES = {
+    "bernoulli": "binary_crossentropy",
+    "gaussian": "gaussian",
+    "categorical": "categorical_crossentropy",
+}
 
 # Of the code's units: with no more than this part of them active, the code is all but unused.
 _COLLAPSED = 0.1
@@ -39,12 +45,16 @@ class VariationalAutoEncoder(NetworkEstimator):
 
     Parameters
     ----------
-    likelihood : {"gaussian", "bernoulli"}, default "gaussian"
+    likelihood : {"gaussian", "bernoulli", "categorical"}, default "gaussian"
         The distribution of a feature given the code. "bernoulli" takes values in [0, 1], as probabilities of
-        1; the density of "gaussian" is that of values after scaling.
+        1; "categorical" one-hot columns, by groups; the density of "gaussian" is that of values after
+        scaling.
+    categorical_groups : sequence of sequences of int, or None, default None
+        The columns of each categorical feature, such as ``[range(3), range(3, 7)]``, for "categorical"; every
+        column must be in one. None: all columns are one feature.
     output_variance : "learned" or float in [1e-4, 1e4], default "learned"
         Variance of the gaussian likelihood, after scaling: the same for all features, or learned for each,
-        from 1 on. Not for "bernoulli".
+        from 1 on. For "gaussian" alone.
     beta : float, default 1
         Weight of the divergence (Higgins et al. 2017). 1 is the evidence lower bound.
     kl_warmup_epochs : int, default 0
@@ -91,7 +101,8 @@ class VariationalAutoEncoder(NetworkEstimator):
     _in_files: ClassVar[bool] = True
     _sums_features: ClassVar[bool] = True
 
-    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    likelihood: Literal["gaussian", "bernoulli", "categorical"] = "gaussian"
+    categorical_groups: Sequence[Sequence[int]] | None = None
     output_variance: float | Literal["learned"] = "learned"
     beta: float = 1.0
     kl_warmup_epochs: int = 0
@@ -175,17 +186,23 @@ class VariationalAutoEncoder(NetworkEstimator):
         """
         owner = type(self).__name__
         count = checked(owner, "n", Integer(2), n)
-        self._require_fitted()
-        for name, row in (("a", a), ("b", b)):
-            if np.ndim(row) != 1:
-                raise InvalidDataError(
-                    f"{owner}: {name} must be a single row, of shape (n_features,). "
-                    f"Got shape {np.shape(row)}."
-                )
-        ends = (np.asarray(self.transform(np.asarray(row)[None, :])) for row in (a, b))
-        start, end = (codes[0].astype(np.float64) for codes in ends)
+        start, end = self._code_of(a, "a"), self._code_of(b, "b")
         way = np.linspace(0.0, 1.0, count)[:, None]
         return self.inverse_transform((1.0 - way) * start + way * end)
+
+    def _code_of(self, row: npt.ArrayLike, name: str) -> Float64Array:
+        fitted, threads, owner = self._require_fitted(), self._threads(), type(self).__name__
+        if np.ndim(row) != 1:
+            raise InvalidDataError(
+                f"{owner}: {name} must be a single row, of shape (n_features,). Got shape {np.shape(row)}."
+            )
+        # A row has no names of its own, and need not: it is taken to be in the order of the columns.
+        names = fitted.fitting.feature_names
+        table = as_table(np.asarray(row)[None, :], owner, name)._replace(feature_names=names)
+        check_features(table, fitted.features, names)
+        codes: Float32Array = checked_values(fitted.model.transform(table.rows, threads, True), table)
+        code: Float64Array = codes[0].astype(np.float64)
+        return code
 
     # ---- The model of the distribution ----
 
@@ -230,10 +247,10 @@ class VariationalAutoEncoder(NetworkEstimator):
         seed = self._seed(random_state)
         fitted, table, threads = self._prepared(X)
         loss = fitted.fitting.loss
-        interval = self._loss_wants_unit_interval(loss, fitted.fitting.scale)
-        evidence = fitted.model.evidence(
-            table.rows, loss, importance, seed, samples, threads, True, interval is not None
-        )
+        interval = self._loss_interval(loss, fitted.fitting.scale)
+        check_probabilities(table, loss, fitted.architecture, threads or _core.usable_threads())
+        ends = None if interval is None else interval.ends
+        evidence = fitted.model.evidence(table.rows, loss, importance, seed, samples, threads, True, ends)
         return checked_values(evidence, table, interval)
 
     def _seed(self, random_state: Any) -> int:
@@ -245,15 +262,20 @@ class VariationalAutoEncoder(NetworkEstimator):
     @classmethod
     def _complete(cls, owner: str, parameters: Any) -> None:
         p = parameters
-        if p.likelihood == "bernoulli":
-            if p.scale == "standard":
-                rule = "'minmax' or None when likelihood='bernoulli', which takes values in [0, 1]"
-                raise broken(owner, "scale", rule, p.scale)
-            if p.output_variance != "learned":
-                rule = "'learned', its default, when likelihood='bernoulli', which has no variance"
-                raise broken(owner, "output_variance", rule, p.output_variance)
+        if p.likelihood == "bernoulli" and p.scale == "standard":
+            rule = "'minmax' or None when likelihood='bernoulli', which takes values in [0, 1]"
+            raise broken(owner, "scale", rule, p.scale)
+        if p.likelihood != "gaussian" and p.output_variance != "learned":
+            rule = f"'learned', its default, when likelihood={p.likelihood!r}, which has no variance"
+            raise broken(owner, "output_variance", rule, p.output_variance)
         if p.kl_warmup_epochs > p.epochs:
             raise broken(owner, "kl_warmup_epochs", f"at most epochs={p.epochs}", p.kl_warmup_epochs)
+        if p.likelihood == "categorical" and p.scale is not None:
+            rule = "None when likelihood='categorical', which takes one-hot columns"
+            raise broken(owner, "scale", rule, p.scale)
+        if p.likelihood != "categorical" and p.categorical_groups is not None:
+            rule = "None unless likelihood='categorical'"
+            raise broken(owner, "categorical_groups", rule, p.categorical_groups)
         p.loss = _LOSSES[p.likelihood]
         p.code_activation, p.output_activation, p.tied_weights = "identity", "auto", False
 
@@ -276,10 +298,11 @@ class VariationalAutoEncoder(NetworkEstimator):
         return Architecture((*encoder, moments, code, *decoder, output), code_layers + 1)
 
     @classmethod
-    def _loss_wants_unit_interval(cls, loss: str, scale: str | None) -> str | None:
+    def _loss_interval(cls, loss: str, scale: str | None) -> Interval | None:
         if loss != "binary_crossentropy" or scale is not None:
             return None
-        return "when likelihood='bernoulli' and scale=None (scale='minmax' brings them there)"
+        why = "when likelihood='bernoulli' and scale=None (scale='minmax' brings them there)"
+        return Interval(0.0, 1.0, why)
 
     @classmethod
     def _look_at(cls, owner: str, parameters: Any, history: Mapping[str, Sequence[float]]) -> None:

@@ -35,4 +35,6 @@ def _checked_weight(owner: str, name: str, weight: npt.ArrayLike, shape: tuple[i
         array = np.ascontiguousarray(given, dtype=np.float32)
     if not np.isfinite(array).all():
         raise InvalidDataError(f"{owner}: weights[{name!r}] must be finite in float32. Got NaN or infinity.")
+    if name.endswith(".variance") and (array < 0).any():
+        raise InvalidDataError(f"{owner}: weights[{name!r}] must not be negative. Got {array.min()}.")
     return array

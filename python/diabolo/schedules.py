@@ -3,13 +3,14 @@
 In all formulas lr_0 is the estimator's `learning_rate` and epochs are counted from 0.
 """
 
+import math
 from typing import ClassVar
 
 from diabolo import _core
 from diabolo._settings import Settings
 from diabolo._validation import Integer, Real, Rule
 
-__all__ = ["ConstantRate", "CosineDecay", "ExponentialDecay", "Schedule", "StepDecay"]
+__all__ = ["ConstantRate", "CosineDecay", "ExponentialDecay", "ReduceOnPlateau", "Schedule", "StepDecay"]
 
 _FACTOR = Real(0.0, 1.0, above_low=True)
 
@@ -19,6 +20,10 @@ class Schedule(Settings):
 
     def _core_schedule(self) -> _core.Schedule:
         raise NotImplementedError
+
+    def _follower(self) -> "Plateau | None":
+        """Return what makes factors of the rate of the losses of epochs, if the schedule looks at them."""
+        return None
 
 
 class ConstantRate(Schedule):
@@ -102,9 +107,89 @@ class CosineDecay(Schedule):
         return _core.Schedule.cosine(self.warmup_epochs, self.final_fraction)
 
 
+class ReduceOnPlateau(Schedule):
+    """The learning rate falls by a factor when the loss has not fallen for some epochs.
+
+    The loss is that of the validation rows; without any, that of training.
+
+    Parameters
+    ----------
+    factor : float in (0, 1), default 0.5
+        What the rate is multiplied by.
+    patience : int >= 1, default 5
+        Epochs to wait for a better loss.
+    min_delta : float >= 0, default 0
+        By how much a loss must be below the best to count as better.
+    cooldown : int >= 0, default 0
+        Epochs after a fall before waiting begins again.
+    min_fraction : float in [0, 1], default 0
+        The part of lr_0 below which the rate does not fall.
+    """
+
+    _rules: ClassVar[dict[str, Rule]] = {
+        "factor": Real(0.0, 1.0, above_low=True, below_high=True),
+        "patience": Integer(1),
+        "min_delta": Real(0.0),
+        "cooldown": Integer(0),
+        "min_fraction": Real(0.0, 1.0),
+    }
+
+    factor: float
+    patience: int
+    min_delta: float
+    cooldown: int
+    min_fraction: float
+
+    def __init__(
+        self,
+        factor: float = 0.5,
+        patience: int = 5,
+        min_delta: float = 0.0,
+        cooldown: int = 0,
+        min_fraction: float = 0.0,
+    ) -> None:
+        self._store(
+            factor=factor,
+            patience=patience,
+            min_delta=min_delta,
+            cooldown=cooldown,
+            min_fraction=min_fraction,
+        )
+
+    def _core_schedule(self) -> _core.Schedule:
+        return _core.Schedule.constant()  # the rate changes between epochs, from outside
+
+    def _follower(self) -> "Plateau":
+        return Plateau(self)
+
+
+class Plateau:
+    """Follows the losses of a run, epoch by epoch; all it knows is a function of them."""
+
+    def __init__(self, schedule: ReduceOnPlateau) -> None:
+        self.schedule = schedule
+        self.factor = 1.0
+        self.best = math.inf
+        self.epochs_waited = 0
+        self.epochs_to_rest = 0
+
+    def add(self, loss: float) -> None:
+        """Take the loss of another epoch into account."""
+        s = self.schedule
+        if loss < self.best - s.min_delta or self.best == math.inf:
+            self.best, self.epochs_waited = loss, 0
+        elif self.epochs_to_rest == 0:
+            self.epochs_waited += 1
+        self.epochs_to_rest = max(0, self.epochs_to_rest - 1)
+        if self.epochs_waited >= s.patience:
+            self.factor = max(self.factor * s.factor, s.min_fraction)
+            self.epochs_waited, self.epochs_to_rest = 0, s.cooldown
+
+
 BY_NAME: dict[str, type[Schedule]] = {
     "constant": ConstantRate,
     "step": StepDecay,
     "exponential": ExponentialDecay,
     "cosine": CosineDecay,
+    "plateau": ReduceOnPlateau,
 }
