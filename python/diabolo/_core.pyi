@@ -109,6 +109,11 @@ class TopK:
 
     def __init__(self, units: int, k: int) -> None: ...
 
+class JacobianPenalty:
+    """A price on the squared norm of the Jacobian of the layers below."""
+
+    def __init__(self, units: int, weight: float) -> None: ...
+
 class Softmax:
     """Probabilities of the columns of each group; the others go through."""
 
@@ -162,6 +167,7 @@ Layer = (
     | BatchNorm
     | BoltzmannHidden
     | BoltzmannVisible
+    | JacobianPenalty
 )
 
 class Model:
@@ -195,6 +201,9 @@ class Model:
         sum_features: bool = False,
     ) -> Float32Array | None: ...
     def code_deviations(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
+    def squared_jacobian_norms(
+        self, rows: Rows, threads: int, finite: bool = False
+    ) -> npt.NDArray[np.float64] | None: ...
     def evidence(
         self,
         rows: Rows,
@@ -212,6 +221,7 @@ class UpdateRule:
     def sgd(momentum: float, nesterov: bool) -> UpdateRule: ...
     @staticmethod
     def adam(beta_1: float, beta_2: float, epsilon: float, weight_decay: float) -> UpdateRule: ...
+    def lazy(self) -> UpdateRule: ...
     @staticmethod
     def rmsprop(rho: float, epsilon: float) -> UpdateRule: ...
 
