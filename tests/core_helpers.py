@@ -156,6 +156,7 @@ def trainer(
     settings: dict[str, Any] = {
         "loss": "mse",
         "sum_features": False,
+        "stored_only": False,
         "batch_size": 256,
         "epochs": 1,
         "learning_rate": 1e-3,

@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 
 import diabolo
 from diabolo import AutoEncoder
@@ -238,8 +237,6 @@ SHAPES_AND_TYPES = {
     "timedelta": (np.zeros((3, 2), "m8[s]"), "must hold real numbers.*timedelta64"),
     "longdouble": (np.ones((3, 2), np.longdouble), "must hold real numbers.*astype\\(numpy.float64\\)"),
     "byte_order": (np.ones((3, 2), ">f4"), "native byte order.*dtype >f4.*astype\\('<f4'\\)"),
-    "sparse_matrix": (sparse.csr_matrix(np.eye(3)), "[Ss]parse data, csr_matrix.*toarray"),
-    "sparse_array": (sparse.coo_array(np.eye(3)), "[Ss]parse data"),
     "masked": (np.ma.masked_less(np.eye(3), 0.5), "masked array.*filled"),
     "ragged": ([[1.0, 2.0], [3.0]], "something NumPy makes a 2-D array of.*inhomogeneous"),
     "none": (None, "must be a 2-D array of numbers. Got None\\."),

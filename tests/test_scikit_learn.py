@@ -77,7 +77,7 @@ def expected_failures(estimator: Any) -> dict[str, str]:
         return {}
     # The noise of a row depends on its place among the rows: k copies get k noises, a weight of k gets one.
     reason = "draws noise for each row"
-    return {"check_sample_weight_equivalence_on_dense_data": reason}
+    return {f"check_sample_weight_equivalence_on_{rows}_data": reason for rows in ("dense", "sparse")}
 
 
 with warnings.catch_warnings():

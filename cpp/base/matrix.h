@@ -1,7 +1,9 @@
-// MatrixView: a strided look at somebody else's numbers. It owns nothing and computes nothing.
+// Looks at somebody else's numbers: MatrixView, strided, and SparseView, of which only some elements are
+// written down. They own nothing and compute nothing.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace diabolo {
 
@@ -24,6 +26,20 @@ struct MatrixView {
   Index stride = 0;  // elements from one row to the next
 
   [[nodiscard]] T* row(Index r) const { return data + r * stride; }
+};
+
+/// A matrix by its stored elements, the others being 0: element k of row r, k < counts[r], has the value
+/// values[r * stride + k] and stands in column columns[r * stride + k]. The columns of a row ascend. Kernels
+/// may read (never use) whole registers, up to the row's stride, a multiple of 16.
+struct SparseView {
+  const float* values = nullptr;
+  const std::int32_t* columns = nullptr;
+  const std::int32_t* counts = nullptr;  // (rows)
+  Index rows = 0;
+  Index cols = 0;
+  Index stride = 0;
+
+  [[nodiscard]] explicit operator bool() const { return values != nullptr; }
 };
 
 }  // namespace diabolo

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/aligned.h"
+#include "base/check.h"
 
 namespace diabolo {
 namespace {
@@ -17,6 +18,8 @@ constexpr Index kPieceRows = 32;
 /// Operations per element of a pass, for polling: reading from a disk is slow, so poll often.
 constexpr double kCostPerElement = 50.0;
 
+constexpr const char* kOnlyDense = "sparse rows are read by their stored elements.";
+
 Index pieces_of(const Rows& rows) { return (rows.count() + kPieceRows - 1) / kPieceRows; }
 
 Range rows_of_piece(const Rows& rows, Index piece) {
@@ -26,6 +29,39 @@ Range rows_of_piece(const Rows& rows, Index piece) {
 /// The source rows of a range of the selection.
 void list_rows(const Rows& rows, Range range, Index* list) {
   for (Index i = range.begin; i < range.end; ++i) list[i - range.begin] = rows.source_row(i);
+}
+
+/// As find_invalid, of the stored elements: the others are 0, which is never refused.
+std::optional<Cell> find_invalid_stored(const Rows& rows, float low, float high, int threads,
+                                        PollHook* hook) {
+  const SparseTable& table = *rows.sparse();
+  const Index most = table.most_stored();
+  AlignedBuffer<float> values(threads * most);
+  AlignedBuffer<std::int32_t> columns(threads * most);
+  std::atomic<Index> first_row{rows.count()};
+  const auto bad = [&](float x) { return !(x >= low && x <= high) || x - x != 0.0f; };
+
+  Team team(threads, hook);
+  const bool stopped = team.run([&](Worker& worker) {
+    float* const own = values.data() + worker.index() * most;
+    const Range share = worker.share(rows.count());
+    for (Index row = share.begin; row < share.end && row < first_row.load(); ++row) {
+      const Index count = table.read(rows.source_row(row), most, own, columns.data() + worker.index() * most);
+      if (std::any_of(own, own + count, bad)) {
+        Index known = first_row.load();
+        while (row < known && !first_row.compare_exchange_weak(known, row)) {
+        }
+        break;
+      }
+      if (worker.poll(kCostPerElement * static_cast<double>(count))) return;
+    }
+  });
+  if (stopped) throw Interrupted{};
+  if (first_row.load() == rows.count()) return std::nullopt;
+  const Index row = rows.source_row(first_row.load());
+  const Index count = table.read(row, most, values.data(), columns.data());
+  const Index at = std::find_if(values.data(), values.data() + count, bad) - values.data();
+  return Cell{row, columns[at]};
 }
 
 /// Weight, mean and sum of squared deviations of what some rows hold, per column.
@@ -78,6 +114,7 @@ void merge(const Moments& other, Moments& total) {
 
 std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool missing_allowed, int threads,
                                  PollHook* hook) {
+  if (rows.sparse() != nullptr) return find_invalid_stored(rows, low, high, threads, hook);
   const Index features = rows.features();
   std::atomic<Index> first_piece{pieces_of(rows)};
   AlignedBuffer<float> buffer(threads * kPieceRows * features);
@@ -118,6 +155,7 @@ std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool m
 }
 
 ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
+  require(rows.sparse() == nullptr, kOnlyDense);
   // Pieces are merged in order, a wave at a time: the same sums for any number of threads, in little memory.
   constexpr Index wave = 16;
   const Index features = rows.features();
@@ -158,6 +196,7 @@ ColumnMoments column_moments(const Rows& rows, int threads, PollHook* hook) {
 }
 
 ColumnRanges column_ranges(const Rows& rows, int threads, PollHook* hook) {
+  require(rows.sparse() == nullptr, kOnlyDense);
   const Index features = rows.features();
   const auto columns = static_cast<std::size_t>(features);
   constexpr double infinity = std::numeric_limits<double>::infinity();

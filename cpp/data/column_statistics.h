@@ -20,11 +20,13 @@ struct Cell {
 struct Interrupted {};
 
 /// The first element (row by row, in the selection's order) that is not finite as float32, or lies outside
-/// [low, high]; nullopt: none. NaN is none such if it may stand for a missing value.
+/// [low, high]; nullopt: none. NaN is none such if it may stand for a missing value; nor is what a sparse
+/// table does not store.
 [[nodiscard]] std::optional<Cell> find_invalid(const Rows& rows, float low, float high, bool missing_allowed,
                                                int threads, PollHook* hook);
 
-/// Per column, in double precision, each row counting by its weight; what is NaN counts nothing.
+/// Per column, in double precision, each row counting by its weight; what is NaN counts nothing. Neither
+/// these nor the ranges are taken of sparse rows.
 struct ColumnMoments {
   std::vector<double> mean;
   std::vector<double> deviation;  // of the population: divided by the weight

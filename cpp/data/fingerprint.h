@@ -9,8 +9,8 @@
 
 namespace diabolo {
 
-/// CRC-32 of the selected rows, in order, as doubles, and of their weights if they have any. nullopt: stopped
-/// by the hook.
+/// CRC-32 of the selected rows, in order, as doubles (of sparse ones, of the columns and values stored), and
+/// of their weights if they have any. nullopt: stopped by the hook.
 [[nodiscard]] std::optional<std::uint32_t> fingerprint(const Rows& rows, int threads, PollHook* hook);
 
 }  // namespace diabolo

@@ -2,65 +2,13 @@
 #include "data/rows.h"
 
 #include <algorithm>
-#include <bit>
+#include <cassert>
 #include <cstdint>
-#include <cstring>
 
 #include "base/check.h"
 
 namespace diabolo {
 namespace {
-
-/// IEEE half precision: stored as bits, read as float.
-struct Half {
-  std::uint16_t bits;
-};
-
-float to_number(Half h) {
-  const std::uint32_t sign = (h.bits & 0x8000u) << 16;
-  const std::uint32_t rest = h.bits & 0x7fffu;
-  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest & 0x3ffu) << 13);  // inf, NaN
-  // Exponents differ by 112; multiplying by 2^112 is exact and takes half's denormals along.
-  return std::bit_cast<float>(sign |
-                              std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest << 13) * 0x1p112f));
-}
-
-template <class T>
-T to_number(T value) {
-  return value;
-}
-
-/// Calls `work` with a null pointer of the element's C++ type.
-template <class Work>
-void with_type(ElementType type, const Work& work) {
-  switch (type) {
-    case ElementType::float32: return work(static_cast<const float*>(nullptr));
-    case ElementType::float64: return work(static_cast<const double*>(nullptr));
-    case ElementType::float16: return work(static_cast<const Half*>(nullptr));
-    case ElementType::int8: return work(static_cast<const std::int8_t*>(nullptr));
-    case ElementType::uint8: return work(static_cast<const std::uint8_t*>(nullptr));
-    case ElementType::int16: return work(static_cast<const std::int16_t*>(nullptr));
-    case ElementType::uint16: return work(static_cast<const std::uint16_t*>(nullptr));
-    case ElementType::int32: return work(static_cast<const std::int32_t*>(nullptr));
-    case ElementType::uint32: return work(static_cast<const std::uint32_t*>(nullptr));
-    case ElementType::int64: return work(static_cast<const std::int64_t*>(nullptr));
-    case ElementType::uint64: return work(static_cast<const std::uint64_t*>(nullptr));
-  }
-}
-
-std::size_t size_of(ElementType type) {
-  std::size_t size = 0;
-  with_type(type, [&](auto* at) { size = sizeof *at; });
-  return size;
-}
-
-/// The element at an address that need not be aligned.
-template <class T>
-T element(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
 
 /// Scaling in double precision, before the one rounding to float: a large offset costs no digits.
 float scaled(double x, double shift, double inverse) { return static_cast<float>((x - shift) * inverse); }
@@ -110,6 +58,14 @@ Rows Rows::from_columns(std::vector<Column> columns, Index rows) {
   return r;
 }
 
+Rows Rows::from_sparse(const SparseTable& table) {
+  Rows r;
+  r.sparse_ = table;
+  r.features_ = table.features;
+  r.count_ = table.rows;
+  return r;
+}
+
 Rows Rows::slice(Index begin, Index end) const {
   require(0 <= begin && begin <= end && end <= count_, "a slice of rows lies outside of them.");
   Rows narrower = *this;
@@ -142,6 +98,7 @@ Rows Rows::weighted(const double* weights) const {
 }
 
 void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const {
+  assert(!sparse_);
   if (columns_.empty()) {
     with_type(type_, [&](auto* type) {
       using T = std::remove_cvref_t<decltype(*type)>;
@@ -168,6 +125,7 @@ void Rows::gather(const Index* source_rows, Index count, const Scaler& scaler, M
 void Rows::prefetch(Index source_row) const {
   // To the second-level cache: the first is in use, and a processor drops what its few miss buffers cannot
   // hold (measured on Zen 4: 512 lines asked for at once cost 2 us and arrive; by way of the first, half do).
+  if (sparse_) return sparse_->prefetch(source_row);
   const auto fetch = [](const std::byte* from, Index bytes) {
     const auto* first = from - reinterpret_cast<std::uintptr_t>(from) % kLine;
     for (const auto* line = first; line < from + bytes; line += kLine) __builtin_prefetch(line, 0, 2);
@@ -180,6 +138,7 @@ void Rows::prefetch(Index source_row) const {
 }
 
 void Rows::gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const {
+  assert(!sparse_);
   for (Index c = 0; c < features_; ++c) {
     const Column column = columns_.empty() ? Column{base_ + c * column_stride_, row_stride_, type_}
                                            : columns_[static_cast<std::size_t>(c)];

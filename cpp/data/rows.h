@@ -4,26 +4,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/matrix.h"
+#include "data/elements.h"
 #include "data/scaler.h"
+#include "data/sparse_table.h"
 
 namespace diabolo {
-
-enum class ElementType : unsigned char {
-  float32,
-  float64,
-  float16,
-  int8,
-  uint8,
-  int16,
-  uint16,
-  int32,
-  uint32,
-  int64,
-  uint64,
-};
 
 /// One column: element r at data + r * stride (bytes). Booleans are uint8.
 struct Column {
@@ -40,9 +29,14 @@ class Rows {
                          Index column_stride);
   /// Separate columns of equal length, each of its own type.
   static Rows from_columns(std::vector<Column> columns, Index rows);
+  /// Compressed sparse rows, in which `find_defect` finds nothing.
+  static Rows from_sparse(const SparseTable& table);
 
   [[nodiscard]] Index count() const { return count_; }
   [[nodiscard]] Index features() const { return features_; }
+
+  /// The table of sparse rows; null for the others.
+  [[nodiscard]] const SparseTable* sparse() const { return sparse_ ? &*sparse_ : nullptr; }
 
   /// Row `i` of this selection, as a row of the table.
   [[nodiscard]] Index source_row(Index i) const {
@@ -60,23 +54,28 @@ class Rows {
     return weights_ == nullptr ? 1.0 : weights_[source_row];
   }
 
+  // ---- Of dense rows; sparse ones are read by their table ----
+
   /// out (count, features) = the given rows of the table (not of the selection), scaled, as float32.
   void gather(const Index* source_rows, Index count, const Scaler& scaler, MatrixView<float> out) const;
-  /// Asks for the memory of a row of the table, which then is on its way while other work goes on.
-  void prefetch(Index source_row) const;
-
   /// out (count, features) in double precision, unscaled.
   void gather_exact(const Index* source_rows, Index count, MatrixView<double> out) const;
+
+  // ---- Of all ----
+
+  /// Asks for the memory of a row of the table, which then is on its way while other work goes on.
+  void prefetch(Index source_row) const;
 
  private:
   Rows() = default;
 
-  // One array: base_, row_stride_, column_stride_. Separate columns: columns_.
+  // One array: base_, row_stride_, column_stride_. Separate columns: columns_. Sparse rows: sparse_.
   const std::byte* base_ = nullptr;
   ElementType type_ = ElementType::float32;
   Index row_stride_ = 0;
   Index column_stride_ = 0;
   std::vector<Column> columns_;
+  std::optional<SparseTable> sparse_;
   Index features_ = 0;
   const double* weights_ = nullptr;  // (rows of the table); null: all 1
 

@@ -47,5 +47,17 @@ void corrupt(const Corrupt& c) {
   }
 }
 
+void mask_stored(const MaskStored& m) {
+  const VecI threshold = broadcast_int(m.threshold);
+  for (Index row = 0; row < m.x.rows; ++row) {
+    const Index begin = row * m.x.stride;
+    for (Index k = begin; k < begin + m.x.counts[row]; k += kLanes) {
+      const VecI column = load_int(m.x.columns + k);
+      const VecI masked = noise_bits(noise_at(m.noise, row, m.x.cols, column)) < threshold;
+      store(m.y + k, select(masked, Vec{}, load(m.x.values + k)));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE

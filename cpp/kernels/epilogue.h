@@ -6,34 +6,10 @@
 #include "kernels/gaussian_loss.h"
 #include "kernels/losses.h"
 #include "kernels/tile_fma.h"
+#include "kernels/tile_place.h"
 
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
-
-/// Where a tile stands in its matrix. Its columns [0, used) exist; the rest of the panel is padding.
-struct TilePlace {
-  Index row = 0;
-  Index rows = 0;
-  Index column = 0;
-  Index width = 0;
-  Index used = 0;
-};
-
-DIABOLO_INLINE TilePlace tile_place(Index panel, Index width, Index columns, Index row, Index rows) {
-  const Index column = panel * width;
-  const Index rest = columns - column;
-  return {row, rows, column, width, rest < width ? rest : width};
-}
-
-/// Destination of a tile's rows: element (i, j) at data[i * stride + j]; null: not wanted.
-struct TileTarget {
-  float* data = nullptr;
-  Index stride = 0;
-};
-
-DIABOLO_INLINE TileTarget at_place(MatrixView<float> m, const TilePlace& place) {
-  return {m.data == nullptr ? nullptr : m.row(place.row) + place.column, m.stride};
-}
 
 /// z = tile + bias, or the tile itself if it has one already;  y = f(z). Keeps z too where asked.
 template <bool has_bias>
@@ -81,12 +57,12 @@ inline void chain_tile(const ActivationGradient& below, const float* tile, const
 /// machine.
 template <bool weighted, class LossFunction>
 void weighted_loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
-                           const TilePlace& place, TileTarget out) {
+                           const TileOfTargets& targets, const TilePlace& place, TileTarget out) {
   const VecI numbers = lane_numbers();
   for (Index i = 0; i < place.rows; ++i) {
     const Vec scale = broadcast(loss.scale * weight_of_row(loss.row_weights, place.row + i));
-    const float* target = loss.target.row(place.row + i) + place.column;
-    const float* weights = weighted ? loss.weights.row(place.row + i) + place.column : nullptr;
+    const float* target = targets.target.row(i);
+    const float* weights = weighted ? targets.weights.row(i) : nullptr;
     float* lanes = loss.lanes + (place.row + i) * kGroup;
     Vec sum[kGroup / kLanes];
 #pragma GCC unroll 4
@@ -112,14 +88,17 @@ void weighted_loss_of_tile(const LossEpilogue& loss, LossFunction function, Tile
 
 template <class LossFunction>
 DIABOLO_INLINE void loss_of_tile(const LossEpilogue& loss, LossFunction function, TileTarget y,
-                                 const TilePlace& place, TileTarget out) {
-  if (loss.weights.data == nullptr) return weighted_loss_of_tile<false>(loss, function, y, place, out);
-  weighted_loss_of_tile<true>(loss, function, y, place, out);
+                                 const TileOfTargets& targets, const TilePlace& place, TileTarget out) {
+  if (targets.weights.data == nullptr) {
+    return weighted_loss_of_tile<false>(loss, function, y, targets, place, out);
+  }
+  weighted_loss_of_tile<true>(loss, function, y, targets, place, out);
 }
 
 /// The last layer's tile: loss, and its gradient at the pre-activation.
 template <bool has_bias>
-void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace& place) {
+void compare_tile(const DenseForward& f, const float* tile, const TilePlace& place,
+                  const TileOfTargets& targets) {
   const LossEpilogue& loss = *f.loss;
   alignas(64) float z[kTallestTile * kWidestPanel];
   alignas(64) float y[kTallestTile * kWidestPanel];
@@ -129,7 +108,7 @@ void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace&
 
   if (loss.loss == Loss::binary_crossentropy) {
     activate_tile<has_bias>(f, tile, place, z_tile, at_place(f.y, place));
-    return loss_of_tile(loss, BinaryCrossEntropy{}, z_tile, place, delta);
+    return loss_of_tile(loss, BinaryCrossEntropy{}, z_tile, targets, place, delta);
   }
   activate_tile<has_bias>(f, tile, place, z_tile, y_tile);
   if (f.y.data != nullptr) {
@@ -142,18 +121,22 @@ void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace&
   alignas(64) float dy[kTallestTile * kWidestPanel];
   const TileTarget dy_tile{delta.data == nullptr ? nullptr : dy, place.width};
   switch (loss.loss) {
-    case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, place, dy_tile); break;
-    case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, place, dy_tile); break;
-    case Loss::hinge: loss_of_tile(loss, HingeError{}, y_tile, place, dy_tile); break;
-    case Loss::gaussian:
-      gaussian_loss_of_tile(loss, y, place.width, place.row, place.rows, place.column, place.used,
-                            dy_tile.data, dy_tile.stride);
-      break;
-    default: loss_of_tile(loss, HuberError{}, y_tile, place, dy_tile); break;
+    case Loss::mse: loss_of_tile(loss, SquaredError{}, y_tile, targets, place, dy_tile); break;
+    case Loss::mae: loss_of_tile(loss, AbsoluteError{}, y_tile, targets, place, dy_tile); break;
+    case Loss::hinge: loss_of_tile(loss, HingeError{}, y_tile, targets, place, dy_tile); break;
+    case Loss::gaussian: gaussian_loss_of_tile(loss, y_tile, targets, place, dy_tile); break;
+    default: loss_of_tile(loss, HuberError{}, y_tile, targets, place, dy_tile); break;
   }
   if (delta.data == nullptr) return;
   const ActivationGradient through{f.activation, {}, f.slope, loss.delta, loss.slope_terms};
   chain_tile(through, dy, place, derivative_reads_preactivation(f.activation) ? z : y, place.width);
+}
+
+template <bool has_bias>
+void finish_with_loss(const DenseForward& f, const float* tile, const TilePlace& place) {
+  const LossEpilogue& loss = *f.loss;
+  if (loss.sparse_target) return compare_tile<has_bias>(f, tile, place, ScatteredTile(loss, place).tile());
+  compare_tile<has_bias>(f, tile, place, {at_place(loss.target, place), at_place(loss.weights, place)});
 }
 
 inline void finish_forward(const DenseForward& f, const float* tile, const TilePlace& place) {

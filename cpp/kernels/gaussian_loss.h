@@ -3,6 +3,7 @@
 
 #include "kernels/gaussian_code.h"
 #include "kernels/kernels.h"
+#include "kernels/tile_place.h"
 
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
@@ -27,29 +28,30 @@ struct GaussianColumns {
 };
 
 /// As loss_of_tile (epilogue.h); also leaves scale * gradient in v in `terms` where wanted.
-inline void gaussian_loss_of_tile(const LossEpilogue& loss, const float* y, Index y_stride, Index row,
-                                  Index rows, Index column, Index used, float* out, Index out_stride) {
-  const GaussianColumns columns(loss.log_variance + column, used);
+inline void gaussian_loss_of_tile(const LossEpilogue& loss, TileTarget y, const TileOfTargets& targets,
+                                  const TilePlace& place, TileTarget out) {
+  const GaussianColumns columns(loss.log_variance + place.column, place.used);
+  const TileTarget variance_terms = at_place(loss.variance_terms, place);
   const VecI numbers = lane_numbers();
-  for (Index i = 0; i < rows; ++i) {
-    const float scale = loss.scale * weight_of_row(loss.row_weights, row + i);
-    const float* target = loss.target.row(row + i) + column;
-    const float* weights = loss.weights.data == nullptr ? nullptr : loss.weights.row(row + i) + column;
-    float* lanes = loss.lanes + (row + i) * kGroup;
-    for (Index group = 0; group < used; group += kGroup) {
+  for (Index i = 0; i < place.rows; ++i) {
+    const float scale = loss.scale * weight_of_row(loss.row_weights, place.row + i);
+    const float* target = targets.target.row(i);
+    const float* weights = targets.weights.data == nullptr ? nullptr : targets.weights.row(i);
+    float* lanes = loss.lanes + (place.row + i) * kGroup;
+    for (Index group = 0; group < place.used; group += kGroup) {
       for (Index lane = 0; lane < kGroup; lane += kLanes) {
         const Index j = group + lane;
         const Vec weight = weights == nullptr ? broadcast(1.0f) : load(weights + j);
-        const Vec d = load(y + i * y_stride + j) - load(target + j);
+        const Vec d = load(y.data + i * y.stride + j) - load(target + j);
         const Vec scaled = d * load(columns.precision + j);
         const Vec value = fma(0.5f * d, scaled, load(columns.constant + j));
-        const VecI exists = numbers < static_cast<std::int32_t>(used - j);
+        const VecI exists = numbers < static_cast<std::int32_t>(place.used - j);
         store(lanes + lane, load(lanes + lane) + select(exists, weight * value, Vec{}));
-        if (out == nullptr) continue;
-        store(out + i * out_stride + j, scale * weight * scaled);
-        if (loss.variance_terms.data != nullptr) {
+        if (out.data == nullptr) continue;
+        store(out.data + i * out.stride + j, scale * weight * scaled);
+        if (variance_terms.data != nullptr) {
           const Vec dv = 0.5f * fma(-d, scaled, broadcast(1.0f)) * load(columns.slope + j);
-          store(loss.variance_terms.row(row + i) + column + j, scale * weight * dv);
+          store(variance_terms.data + i * variance_terms.stride + j, scale * weight * dv);
         }
       }
     }

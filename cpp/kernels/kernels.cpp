@@ -16,6 +16,7 @@
 #include "kernels/pairs.h"
 #include "kernels/softmax.h"
 #include "kernels/sparse.h"
+#include "kernels/sparse_rows.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
 
@@ -27,6 +28,7 @@ void dense_forward(const DenseForward& f) {
     finish_forward(f, tile, tile_place(panel, f.weights.width, f.weights.outputs, row, rows));
   };
   if (f.sparse_x.columns != nullptr) return multiply_sparse(f.sparse_x, f.weights, f.panels, finish);
+  if (f.stored_x) return multiply_stored_panels(f.stored_x, f.weights, f.panels, finish);
   multiply_panels(f.products, {f.x, f.x_low}, f.weights, f.panels, finish);
 }
 
@@ -52,17 +54,27 @@ void add(const float* from, Index count, float* to) {
 void add_products(const DenseWeightGradient& g, Index unit_rows, bool begun, float* sum) {
   alignas(64) float product[kUnitBuffer];
   const Index count = unit_rows * g.width;
-  const Index rows = g.terms[0].a.rows;
-  const Index most_rows = terms_of(kRowBlock, g.copies.products);
-  for (Index block = 0; block < rows; block += most_rows) {
-    const Index block_rows = rows - block < most_rows ? rows - block : most_rows;
+  // Stored elements are multiplied as floats, whatever the other terms are.
+  const auto block_of = [&](const GradientTerm& term) {
+    return terms_of(kRowBlock, term.sparse_a ? Products::float32 : g.copies.products);
+  };
+  const Index blocks = (g.terms[0].b.rows + block_of(g.terms[0]) - 1) / block_of(g.terms[0]);
+  for (Index block = 0; block < blocks; ++block) {
     for (int t = 0; t < g.term_count; ++t) {
       const GradientTerm& term = g.terms[t];
-      with_products(g.copies.products, [&](auto kind) {
-        with_vectors(g.width, [&](auto vectors) {
-          multiply_unit<decltype(kind), decltype(vectors)::value>(
-              term.a.row(block) + g.unit_row, term.a.stride, term.b.row(block) + g.panel * g.width,
-              term.b.stride, block_rows, unit_rows, begun ? product : sum);
+      const Index first = block * block_of(term);
+      const Index rows = term.b.rows - first < block_of(term) ? term.b.rows - first : block_of(term);
+      const float* b = term.b.row(first) + g.panel * g.width;
+      float* out = begun ? product : sum;
+      with_vectors(g.width, [&](auto vectors) {
+        constexpr int n = decltype(vectors)::value;
+        if (term.sparse_a) {
+          return multiply_stored_unit<n>(term.sparse_a, first, b, term.b.stride, rows, g.unit_row, unit_rows,
+                                         g.hints, out);
+        }
+        with_products(g.copies.products, [&](auto kind) {
+          multiply_unit<decltype(kind), n>(term.a.row(first) + g.unit_row, term.a.stride, b, term.b.stride,
+                                           rows, unit_rows, out);
         });
       });
       if (begun) add(product, count, sum);
@@ -246,6 +258,7 @@ const KernelTable table = {
     .chain_rule = chain_rows,
     .mask_missing = mask_missing,
     .corrupt = corrupt,
+    .mask_stored = mask_stored,
     .drop_out = drop_out,
     .factor_gradient = factor_gradient,
     .column_moments = column_moments,

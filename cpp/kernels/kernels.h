@@ -140,6 +140,10 @@ struct LossEpilogue {
       nullptr;                          // (rows), in the target's place: of a single group, which column is 1
   const float* log_variance = nullptr;  // (outputs), padded, gaussian only: v of each output
   MatrixView<float> variance_terms;     // (rows, outputs), gaussian only: dL/dv; data null: not wanted
+  SparseView sparse_target{};           // (rows, outputs), in place of target and weights
+  std::int32_t* hints = nullptr;        // (rows), sparse target only: places where reading may go on
+  // (rows), sparse target only: factors of the stored elements' losses, the others' being 0; null: all 1
+  const float* stored_weights = nullptr;
 };
 
 /// A matrix with k elements in each row, by rows: columns (rows, k), ascending in each row, and values.
@@ -163,6 +167,7 @@ struct DenseForward {
   MatrixView<const float> x;      // (rows, inputs), floats or pairs, as the weights
   MatrixView<const float> x_low;  // bfloat16_3x only
   SparseRows sparse_x;            // instead of x, if there is one, in float32
+  SparseView stored_x{};          // (rows, inputs), in place of x: products of floats
   Panels weights;                 // (inputs, outputs)
   Range panels;                   // which of them
   const float* bias = nullptr;    // (outputs), padded to whole panels with zeros
@@ -232,6 +237,7 @@ struct UpdateRule {
 struct GradientTerm {
   MatrixView<const float> a;  // (rows, inputs of the weight)
   MatrixView<const float> b;  // (rows, outputs of the weight)
+  SparseView sparse_a{};      // in place of a
 };
 
 /// What the columns of a sparse matrix are of a weight.
@@ -271,6 +277,7 @@ struct DenseWeightGradient {
   const SparseTerm* sparse_terms = nullptr;
   int sparse_count = 0;
   bool touched_only = false;  // update only rows or columns that have a gradient (adam, without penalties)
+  std::int32_t* hints = nullptr;  // (rows), sparse terms only: places where reading may go on
   Index inputs = 0;
   Index outputs = 0;
   Index width = 0;     // of the panels
@@ -355,6 +362,15 @@ struct Corrupt {
   MatrixView<float> weights;         // (rows, features) or null: the factors that follow, times those so far
   float corrupted_weight = 1.0f;
   float clean_weight = 1.0f;
+};
+
+/// Masking noise on stored elements: y = 0 where n < threshold, n the noise's 24 bits of the element's row
+/// and column; the same as `corrupt` makes of the whole row.
+struct MaskStored {
+  NoiseSource noise;
+  std::int32_t threshold = 0;
+  SparseView x;
+  float* y = nullptr;  // laid out as x's values
 };
 
 /// factors = 0 where n < threshold, n the noise's 24 bits, else scale;  y = factors x (Srivastava et al.
@@ -577,6 +593,7 @@ struct KernelTable {
   void (*chain_rule)(const ChainRule&);
   void (*mask_missing)(const MaskMissing&);
   void (*corrupt)(const Corrupt&);
+  void (*mask_stored)(const MaskStored&);
   void (*drop_out)(const DropOut&);
   void (*factor_gradient)(const FactorGradient&);
   void (*column_moments)(const ColumnMoments&);

@@ -21,12 +21,9 @@ DIABOLO_INLINE VecU broadcast_word(std::uint32_t x) {
   return (VecU)broadcast_int(static_cast<std::int32_t>(x));
 }
 
-/// Philox4x32-10 (Salmon et al. 2011; base/random.h) of the blocks first, first + 1, ...; `first` is a
-/// multiple of 16, so that no lane carries into the upper half of the index.
-DIABOLO_INLINE NoiseWords philox(const NoiseSource& source, std::uint64_t first) {
-  VecU c[4] = {broadcast_word(static_cast<std::uint32_t>(first)) + (VecU)lane_numbers(),
-               broadcast_word(static_cast<std::uint32_t>(first >> 32)), broadcast_word(source.step),
-               broadcast_word(source.stream)};
+/// Philox4x32-10 (Salmon et al. 2011; base/random.h) of the blocks whose index has these halves.
+DIABOLO_INLINE NoiseWords philox(const NoiseSource& source, VecU low, VecU high) {
+  VecU c[4] = {low, high, broadcast_word(source.step), broadcast_word(source.stream)};
   auto key_0 = static_cast<std::uint32_t>(source.seed);
   auto key_1 = static_cast<std::uint32_t>(source.seed >> 32);
   const VecI factor_0 = (VecI)broadcast_word(0xD2511F53u);
@@ -44,6 +41,13 @@ DIABOLO_INLINE NoiseWords philox(const NoiseSource& source, std::uint64_t first)
   return {{c[0], c[1], c[2], c[3]}};
 }
 
+/// The same of the blocks first, first + 1, ...; `first` is a multiple of 16, so that no lane carries into
+/// the upper half of the index.
+DIABOLO_INLINE NoiseWords philox(const NoiseSource& source, std::uint64_t first) {
+  return philox(source, broadcast_word(static_cast<std::uint32_t>(first)) + (VecU)lane_numbers(),
+                broadcast_word(static_cast<std::uint32_t>(first >> 32)));
+}
+
 /// Calls `use(column, words)` for each vector of columns of row `row` of the noise; the last may reach up to
 /// 15 columns beyond the end.
 template <class Use>
@@ -59,6 +63,21 @@ DIABOLO_INLINE void for_noise(const NoiseSource& source, Index row, Index column
       }
     }
   }
+}
+
+/// The words of single elements: those in `column` of row `row` of a noise with so many columns.
+static_assert(kGroup == 16 && kNoiseGroup == 64);
+DIABOLO_INLINE VecU noise_at(const NoiseSource& source, Index row, Index columns, VecI column) {
+  const Index groups = (columns + kNoiseGroup - 1) / kNoiseGroup;
+  const auto first = static_cast<std::uint64_t>((source.first_row + row) * groups * kGroup);
+  const VecU base = broadcast_word(static_cast<std::uint32_t>(first));
+  const VecU low = base + (VecU)(((column >> 6) << 4) + (column & 15));
+  const VecU carry = (VecU)(low < base) & 1;
+  const NoiseWords words =
+      philox(source, low, broadcast_word(static_cast<std::uint32_t>(first >> 32)) + carry);
+  const VecI which = (column >> 4) & 3;
+  return which < 2 ? (which < 1 ? words.word[0] : words.word[1])
+                   : (which < 3 ? words.word[2] : words.word[3]);
 }
 
 /// The upper 24 bits of a word.

@@ -151,10 +151,11 @@ void loss_of_outputs(const LossEpilogue& loss, float* y, Index row, Index column
     const Index rest = columns - column;
     const TilePlace place{row, 1, column, kWidestPanel, rest < kWidestPanel ? rest : kWidestPanel};
     const TileTarget outputs{y + column, 0};
+    const TileOfTargets targets{at_place(loss.target, place), at_place(loss.weights, place)};
     switch (loss.loss) {
-      case Loss::mae: loss_of_tile(loss, AbsoluteError{}, outputs, place, {}); break;
-      case Loss::huber: loss_of_tile(loss, HuberError{}, outputs, place, {}); break;
-      default: loss_of_tile(loss, SquaredError{}, outputs, place, {}); break;
+      case Loss::mae: loss_of_tile(loss, AbsoluteError{}, outputs, targets, place, {}); break;
+      case Loss::huber: loss_of_tile(loss, HuberError{}, outputs, targets, place, {}); break;
+      default: loss_of_tile(loss, SquaredError{}, outputs, targets, place, {}); break;
     }
   }
 }

@@ -37,6 +37,9 @@ static_assert(alignof(LooseVec) == 4);
 
 DIABOLO_INLINE Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 DIABOLO_INLINE void store(float* to, Vec v) { *reinterpret_cast<LooseVec*>(to) = v; }
+DIABOLO_INLINE VecI load_int(const std::int32_t* from) {
+  return (VecI) * reinterpret_cast<const LooseVec*>(from);
+}
 
 /// x in every lane. (x - 0 is x to the last bit, zeros' signs too, and compiles to a plain broadcast; x + 0
 /// is not.)

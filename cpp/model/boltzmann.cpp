@@ -106,7 +106,7 @@ void BoltzmannHidden::input_gradient(const Pass& /*pass*/, const LayerBuffers& /
 }
 
 void BoltzmannHidden::list_gradients(const LayerBuffers& buffers, GradientList& list) const {
-  list.add_product(kernel_, constant(buffers.input), constant(buffers.delta));
+  list.add_product(kernel_, {constant(buffers.input), constant(buffers.delta)});
   list.add_column_sum(bias_, constant(buffers.delta));
 }
 
@@ -188,7 +188,7 @@ void BoltzmannVisible::input_gradient(const Pass& pass, const LayerBuffers& buff
 }
 
 void BoltzmannVisible::list_gradients(const LayerBuffers& buffers, GradientList& list) const {
-  list.add_product(kernel_, constant(buffers.delta), constant(buffers.own[kExpected]));
+  list.add_product(kernel_, {constant(buffers.delta), constant(buffers.own[kExpected])});
   list.add_column_sum(bias_, constant(buffers.delta));
 }
 

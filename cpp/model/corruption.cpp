@@ -39,12 +39,13 @@ LayerBooking Corruption::book(WorkspacePlan& plan, Index rows, Purpose purpose, 
 
 void Corruption::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
                          const kernels::LossEpilogue* /*loss*/) const {
+  if (buffers.stored_input) return forward_sparse(pass, buffers, rows);
   if (buffers.output.data == buffers.input.data) return;
   kernels::Corrupt c;
   c.kind = spec_.kind;
   c.noise = noise_source(pass.step->noise, number_, rows.begin);
   c.scale = static_cast<float>(spec_.amount);
-  c.threshold = static_cast<std::int32_t>(std::lround(std::min(spec_.amount, 1.0) * 0x1p24));
+  c.threshold = threshold();
   c.x = constant(rows_of(buffers.input, rows));
   c.y = rows_of(buffers.output, rows);
   c.observed = constant(rows_of(buffers.element_weights_below, rows));
@@ -52,6 +53,26 @@ void Corruption::forward(const Pass& pass, const LayerBuffers& buffers, Range ro
   c.corrupted_weight = static_cast<float>(spec_.corrupted_weight);
   c.clean_weight = static_cast<float>(spec_.clean_weight);
   pass.kernels.corrupt(c);
+}
+
+void Corruption::forward_sparse(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
+  if (buffers.stored_output == nullptr) return;
+  kernels::MaskStored m;
+  m.noise = noise_source(pass.step->noise, number_, rows.begin);
+  m.threshold = threshold();
+  m.x = rows_of(buffers.stored_input, rows);
+  m.y = buffers.stored_output + rows.begin * m.x.stride;
+  pass.kernels.mask_stored(m);
+}
+
+std::int32_t Corruption::threshold() const {
+  return static_cast<std::int32_t>(std::lround(std::min(spec_.amount, 1.0) * 0x1p24));
+}
+
+/// Masking leaves zeros zeros; other noise does not, and an emphasis depends on what falls on zeros.
+OnSparseRows Corruption::on_sparse_rows(Purpose purpose) const {
+  const bool masks = spec_.kind == kernels::CorruptionKind::masking && !emphasizes();
+  return masks || purpose != Purpose::training ? OnSparseRows::passes_on : OnSparseRows::refuses;
 }
 
 void Corruption::input_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,

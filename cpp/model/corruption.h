@@ -27,9 +27,12 @@ class Corruption final : public Layer {
                const kernels::LossEpilogue* loss) const override;
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
+  [[nodiscard]] OnSparseRows on_sparse_rows(Purpose purpose) const override;
   [[nodiscard]] double forward_cost() const override;
 
  private:
+  void forward_sparse(const Pass& pass, const LayerBuffers& buffers, Range rows) const;
+  [[nodiscard]] std::int32_t threshold() const;
   [[nodiscard]] bool emphasizes() const { return spec_.corrupted_weight != 1.0 || spec_.clean_weight != 1.0; }
 
   const CorruptionSpec spec_;

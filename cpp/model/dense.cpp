@@ -84,14 +84,17 @@ kernels::Panels Dense::backward_panels(const Parameters& parameters) const {
 kernels::DenseForward Dense::product(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
   kernels::DenseForward f;
   f.products = products_;
-  if (products_ == kernels::Products::float32) {
+  if (buffers.stored_input) {  // products of floats: pairs of neighbours would be half empty
+    f.products = kernels::Products::float32;
+    f.stored_x = rows_of(buffers.stored_input, rows);
+  } else if (products_ == kernels::Products::float32) {
     f.x = constant(rows_of(buffers.input, rows));
     if (buffers.sparse_input) f.sparse_x = buffers.sparse_input.values_of(rows);
   } else {
     f.x = constant(rows_of(buffers.input_pairs.along_columns[0], rows));
     f.x_low = constant(rows_of(buffers.input_pairs.along_columns[1], rows));
   }
-  f.weights = forward_panels(pass.parameters);
+  f.weights = buffers.stored_input ? pass.parameters.float_panels(kernel_) : forward_panels(pass.parameters);
   f.bias = pass.parameters.weights(bias_);
   f.slope = slope_ < 0 ? nullptr : pass.parameters.weights(slope_);
   f.activation = activation_;
@@ -111,7 +114,7 @@ kernels::LossEpilogue Dense::with_variance(const Pass& pass, const LayerBuffers&
 }
 
 bool Dense::prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
-  if (products_ == kernels::Products::float32) return false;
+  if (products_ == kernels::Products::float32 || buffers.stored_input) return false;
   pack_pairs(pass.kernels, buffers.input, buffers.input_pairs, rows);
   return true;
 }
@@ -207,22 +210,24 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   const auto add = [&](MatrixView<float> input, MatrixView<float> delta) {
     const MatrixView<float> a = tied_ ? delta : input;
     const MatrixView<float> b = tied_ ? input : delta;
-    list.add_product(kernel_, constant(a), constant(b));
+    list.add_product(kernel_, {constant(a), constant(b)});
   };
+  const auto delta = constant(buffers.delta);
   const auto& inputs = buffers.input_pairs.along_rows;
   const auto& deltas = buffers.delta_pairs.along_rows;
-  if (buffers.sparse_input || buffers.sparse_delta) {
+  if (buffers.stored_input) {
+    list.add_product(kernel_, {{}, delta, buffers.stored_input});
+  } else if (buffers.sparse_input || buffers.sparse_delta) {
     sparse_gradients(buffers, list);
   } else if (products_ == kernels::Products::float32) {
     add(buffers.input, buffers.delta);
   } else {
     add(inputs[0], deltas[0]);
   }
-  if (products_ == kernels::Products::bfloat16_3x && !buffers.sparse_delta) {
+  if (products_ == kernels::Products::bfloat16_3x && !buffers.sparse_delta && !buffers.stored_input) {
     add(inputs[0], deltas[1]);
     add(inputs[1], deltas[0]);
   }
-  const auto delta = constant(buffers.delta);
   if (trains_bias_) list.add_column_sum(bias_, delta);
   if (slope_ >= 0) list.add_column_sum(slope_, constant(buffers.slope_terms));
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));

@@ -63,6 +63,11 @@ class Dense final : public Layer {
   void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
                         Index rows) const override;
 
+  /// (A gradient of which few elements are listed has no product with sparse rows.)
+  [[nodiscard]] OnSparseRows on_sparse_rows(Purpose purpose) const override {
+    const bool listed = purpose == Purpose::training && place_.sparse_above;
+    return listed ? OnSparseRows::refuses : OnSparseRows::multiplies;
+  }
   [[nodiscard]] double forward_cost() const override;
   [[nodiscard]] kernels::Products products() const { return products_; }
 

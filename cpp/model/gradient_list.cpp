@@ -39,10 +39,10 @@ GradientList::Target& GradientList::target_for(int number) {
   return targets_.back();
 }
 
-void GradientList::add_product(int number, MatrixView<const float> a, MatrixView<const float> b) {
+void GradientList::add_product(int number, const kernels::GradientTerm& term) {
   Target& target = target_for(number);
   assert(target.term_count < kMostTerms);
-  target.terms[static_cast<std::size_t>(target.term_count++)] = {a, b};
+  target.terms[static_cast<std::size_t>(target.term_count++)] = term;
 }
 
 void GradientList::add_sparse_product(int number, const kernels::SparseTerm& term) {
@@ -128,8 +128,10 @@ bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const 
   const Target& target = targets_[unit.target];
   const Parameter& p = parameters_.at(target.parameter);
   auto terms = target.terms;
-  const Index rows = kernels::terms_of(pass.rows, p.products);
-  for (kernels::GradientTerm& term : terms) term.a.rows = term.b.rows = rows;
+  for (kernels::GradientTerm& term : terms) {
+    const Index rows = term.sparse_a ? pass.rows : kernels::terms_of(pass.rows, p.products);
+    term.a.rows = term.b.rows = rows;
+  }
 
   kernels::DenseWeightGradient g;
   g.terms = terms.data();
@@ -139,6 +141,7 @@ bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const 
   g.touched_only = pass.lazy && target.sparse_count > 0;
   g.unit_factors = target.unit_factors;
   g.unit_factors.rows = pass.rows;
+  g.hints = pass.hints;
   g.inputs = p.rows;
   g.outputs = p.cols;
   g.width = p.width;

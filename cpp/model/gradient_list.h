@@ -26,6 +26,7 @@ struct GradientPass {
   bool last = true;         // no slab follows
   kernels::GradientUse use = kernels::GradientUse::update;
   bool lazy = false;  // of kernels with sparse terms, only rows and columns that have a gradient are updated
+  std::int32_t* hints = nullptr;  // (rows), this worker's own; for sparse rows alone
 };
 
 class GradientList {
@@ -33,7 +34,7 @@ class GradientList {
   GradientList(const kernels::KernelTable& table, Parameters& parameters, int most_workers);
 
   /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs); of pairs, if its products are.
-  void add_product(int number, MatrixView<const float> a, MatrixView<const float> b);
+  void add_product(int number, const kernels::GradientTerm& term);
 
   /// Kernel `number` gets a term with few elements. It must have no other terms but such.
   void add_sparse_product(int number, const kernels::SparseTerm& term);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -68,9 +69,29 @@ int Inference::useful_threads(const Rows& rows, Range layers) const {
   return static_cast<int>(std::min(useful, rows.count()));
 }
 
-/// False: a value is refused.
+/// For dense rows: no batch.
+SparseBatch Inference::sparse_batch(const Rows& rows, Range layers, const Objective* objective,
+                                    Index count) const {
+  const SparseTable* table = rows.sparse();
+  require(table != nullptr || objective == nullptr || !objective->stored_only,
+          "only sparse rows tell which elements are stored.");
+  if (table == nullptr) return {};
+  require(layers.begin == 0, "sparse rows enter a network at its first layer.");
+  require(scaler_.empty(), "sparse rows are not scaled.");
+  require(objective == nullptr || targets_ != nullptr || network_.compares_sparse_rows(),
+          "this network's loss takes only dense rows.");
+  const Objective any;
+  return {network_, objective == nullptr ? any : *objective, count, table->most_stored(), Purpose::inference};
+}
+
+/// Rows `here` of the buffers = these rows of the table. False: a value is refused.
 bool Inference::gather(const Rows& rows, const Index* source_rows, const Scaler& scaler, bool missing_allowed,
-                       MatrixView<float> out) const {
+                       Range here, const NetworkBuffers& buffers, SparseBatch& sparse) const {
+  if (sparse) {
+    sparse.gather(*rows.sparse(), source_rows, here);
+    return !checks_ || sparse.all_valid(here, low_, high_);
+  }
+  const MatrixView<float> out = rows_of(buffers.input, here);
   if (checks_) {
     rows.gather(source_rows, out.rows, Scaler(), out);
     if (!(missing_allowed ? all_valid<true>(out, low_, high_) : all_valid<false>(out, low_, high_)))
@@ -90,7 +111,10 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
   const int threads = useful_threads(rows, layers);
   const Index at_once = std::min(kMostRowsAtOnce, (rows.count() + threads - 1) / threads);
   const Borrowed space(spaces_, network_, layers, threads * at_once);
-  const NetworkBuffers& buffers = space->buffers();
+  SparseBatch sparse = sparse_batch(rows, layers, objective, threads * at_once);
+  std::optional<NetworkBuffers> with_sparse;
+  if (sparse) sparse.attach_to(with_sparse.emplace(space->buffers()));
+  const NetworkBuffers& buffers = with_sparse ? *with_sparse : space->buffers();
   const MatrixView<float> lanes = space->lanes();
   WorkspacePlan target_plan;
   const bool compares = objective != nullptr && targets_ != nullptr;
@@ -110,7 +134,7 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
     for (Index first = share.begin; first < share.end; first += at_once) {
       const Range here{mine, mine + std::min(at_once, share.end - first)};
       for (Index i = 0; i < here.size(); ++i) source_rows[i] = rows.source_row(first + i);
-      if (!gather(rows, source_rows, scaler, missing_allowed, rows_of(buffers.input, here))) {
+      if (!gather(rows, source_rows, scaler, missing_allowed, here, buffers, sparse)) {
         invalid.store(true, std::memory_order_relaxed);
         return worker.stop();
       }
@@ -121,6 +145,7 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
         if (compares) targets_->gather(source_rows, here.size(), rows_of(targets, here));
         epilogue.target = constant(rows_of(targets, here));
         if (!compares) epilogue.weights = constant(rows_of(buffers.element_weights, here));
+        if (sparse && !compares) sparse.set_target(here, epilogue);
         epilogue.lanes = lanes.row(mine);
       }
       network_.forward(pass, buffers, here, objective == nullptr ? nullptr : &epilogue);
@@ -183,7 +208,8 @@ PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, 
              });
 }
 
-PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out) const {
+PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out, bool stored_only) const {
+  if (rows.sparse() != nullptr) return stored_feature_errors(rows, out, stored_only);
   return run(rows, network_.all(), scaler_, nullptr,
              [&](const NetworkBuffers& buffers, Range here, Index first, const float*) {
                for (Index r = 0; r < here.size(); ++r) {
@@ -195,6 +221,23 @@ PassOutcome Inference::feature_errors(const Rows& rows, MatrixView<float> out) c
                  const float* weights = buffers.element_weights.row(here.begin + r);
                  for (Index c = 0; c < out.cols; ++c) {
                    if (!(weights[c] > 0.0f)) to[c] = std::numeric_limits<float>::quiet_NaN();
+                 }
+               }
+             });
+}
+
+PassOutcome Inference::stored_feature_errors(const Rows& rows, MatrixView<float> out,
+                                             bool stored_only) const {
+  return run(rows, network_.all(), scaler_, nullptr,
+             [&](const NetworkBuffers& buffers, Range here, Index first, const float*) {
+               const SparseView x = rows_of(buffers.of_layer.front().stored_input, here);
+               for (Index r = 0; r < here.size(); ++r) {
+                 const float* y = buffers.output().row(here.begin + r);
+                 float* to = out.row(first + r);
+                 for (Index c = 0; c < out.cols; ++c) to[c] = stored_only ? 0.0f : y[c] * y[c];
+                 for (Index k = r * x.stride; k < r * x.stride + x.counts[r]; ++k) {
+                   const float d = x.values[k] - y[x.columns[k]];
+                   to[x.columns[k]] = d * d;
                  }
                }
              });

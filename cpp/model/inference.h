@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "model/objective.h"
 #include "model/pass_space.h"
+#include "model/sparse_batch.h"
 
 namespace diabolo {
 
@@ -76,8 +77,10 @@ class Inference {
   /// depth. Below the code there may be dense layers alone, beside a penalty on this norm.
   [[nodiscard]] PassOutcome squared_jacobian_norms(const Rows& rows, double* out) const;
 
-  /// out (rows, features): squared error, in the network's units.
-  [[nodiscard]] PassOutcome feature_errors(const Rows& rows, MatrixView<float> out) const;
+  /// out (rows, features): squared error, in the network's units; with `stored_only` 0 where sparse rows
+  /// store nothing.
+  [[nodiscard]] PassOutcome feature_errors(const Rows& rows, MatrixView<float> out,
+                                           bool stored_only = false) const;
 
   /// out (rows, outputs of that layer)
   [[nodiscard]] PassOutcome layer_output(const Rows& rows, Index layer, MatrixView<float> out) const;
@@ -95,9 +98,14 @@ class Inference {
   PassOutcome run_samples(const Rows& rows, const Objective& objective, StepContext context,
                           std::int64_t samples, const Finish& finish) const;
 
+  [[nodiscard]] PassOutcome stored_feature_errors(const Rows& rows, MatrixView<float> out,
+                                                  bool stored_only) const;
   [[nodiscard]] int useful_threads(const Rows& rows, Range layers) const;
   [[nodiscard]] bool gather(const Rows& rows, const Index* source_rows, const Scaler& scaler,
-                            bool missing_allowed, MatrixView<float> out) const;
+                            bool missing_allowed, Range here, const NetworkBuffers& buffers,
+                            SparseBatch& sparse) const;
+  [[nodiscard]] SparseBatch sparse_batch(const Rows& rows, Range layers, const Objective* objective,
+                                         Index count) const;
   [[nodiscard]] PassOutcome copy_output(const Rows& rows, Range layers, const Scaler& in,
                                         const Scaler& out_scaler, MatrixView<float> out) const;
 

@@ -80,7 +80,8 @@ PassOutcome Inference::squared_jacobian_norms(const Rows& rows, double* out) con
     for (Index first = share.begin; first < share.end; first += at_once) {
       const Range here{mine, mine + std::min(at_once, share.end - first)};
       for (Index i = 0; i < here.size(); ++i) source_rows[mine + i] = rows.source_row(first + i);
-      if (!gather(rows, source_rows.data() + mine, scaler_, false, rows_of(buffers.input, here))) {
+      SparseBatch none;
+      if (!gather(rows, source_rows.data() + mine, scaler_, false, here, buffers, none)) {
         invalid.store(true, std::memory_order_relaxed);
         return worker.stop();
       }

@@ -170,8 +170,8 @@ void JacobianPenalty::list_gradients(const LayerBuffers& buffers, GradientList& 
     return list.add_factored_weights(encoder_.front().kernel, constant(buffers.own[kUnitFactors]));
   }
   for (std::size_t l = 0; l < encoder_.size(); ++l) {
-    list.add_product(encoder_[l].kernel, constant(buffers.own[tangent_into(l)]),
-                     constant(buffers.own[gradient_of(l)]));
+    list.add_product(encoder_[l].kernel,
+                     {constant(buffers.own[tangent_into(l)]), constant(buffers.own[gradient_of(l)])});
   }
 }
 

@@ -58,6 +58,15 @@ struct LayerBuffers {
   MatrixView<float> scale_terms;
   Pairs<MatrixView<float>> input_pairs;
   Pairs<MatrixView<float>> delta_pairs;
+  SparseView stored_input{};       // in place of input: rows as sparse matrices store them
+  float* stored_output = nullptr;  // values in the same places, of a layer that adds noise in training
+};
+
+/// What a layer of a network does with sparse rows.
+enum class OnSparseRows : unsigned char {
+  refuses,     // it takes only dense ones
+  passes_on,   // sparse rows come out, with noise on their stored elements while training
+  multiplies,  // its products are sums over stored elements: dense rows come out
 };
 
 /// What a layer's noise depends on: a draw is a function of these and of the layer, whatever the workers.
@@ -164,6 +173,11 @@ class Layer {
   /// Which products and column sums make up the gradients of its parameters, if it has any.
   virtual void list_gradients(const LayerBuffers& buffers, GradientList& list) const;
 
+  /// What it does with sparse rows that come in; asked of the first layers.
+  [[nodiscard]] virtual OnSparseRows on_sparse_rows(Purpose /*purpose*/) const {
+    return OnSparseRows::refuses;
+  }
+
   // ---- Penalties and statistics, of the layers that have any ----
 
   /// Whether forward needs something of all rows of the batch (then a slab is the whole batch) or, with
@@ -209,6 +223,13 @@ template <class T>
 [[nodiscard]] MatrixView<T> rows_of(MatrixView<T> m, Range range) {
   if (m.data == nullptr) return {};
   return {m.row(range.begin), range.size(), m.cols, m.stride};
+}
+
+/// Rows [range) of a sparse view; an empty view stays empty.
+[[nodiscard]] inline SparseView rows_of(SparseView m, Range range) {
+  if (!m) return {};
+  const Index at = range.begin * m.stride;
+  return {m.values + at, m.columns + at, m.counts + range.begin, range.size(), m.cols, m.stride};
 }
 
 template <class T>

@@ -37,11 +37,17 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
   }
 }
 
-NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const {
+NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose,
+                             bool sparse_rows) const {
   NetworkBooking booking;
   booking.layers = layers;
-  booking.input = plan.book(rows, inputs(layers));
+  if (!sparse_rows) booking.input = plan.book(rows, inputs(layers));
+  const Index unbooked = sparse_rows ? layers_before_first_product(purpose) : 0;
   for (Index i = layers.begin; i < layers.end; ++i) {
+    if (i < unbooked) {
+      booking.booked.emplace_back().passes_input_on = true;
+      continue;
+    }
     booking.booked.push_back(layer(i).book(plan, rows, purpose, i + 1 == layers.end));
   }
   return booking;
@@ -105,6 +111,19 @@ void Network::weight_statistics(const Pass& pass, const NetworkBuffers& buffers)
     any = true;
   }
   if (any) static_cast<void>(pass.worker.meet());
+}
+
+Index Network::layers_before_first_product(Purpose purpose) const {
+  for (Index i = 0; i < size(); ++i) {
+    const OnSparseRows does = layer(i).on_sparse_rows(purpose);
+    if (does == OnSparseRows::multiplies) return i;
+    require(does == OnSparseRows::passes_on, "layer " + std::to_string(i) + " takes no sparse rows.");
+  }
+  return size();
+}
+
+bool Network::compares_sparse_rows() const {
+  return layer(size() - 1).on_sparse_rows(Purpose::training) == OnSparseRows::multiplies;
 }
 
 double Network::forward_cost(Range layers) const {

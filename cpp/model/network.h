@@ -56,7 +56,9 @@ class Network {
   [[nodiscard]] Index inputs(Range layers) const { return layer(layers.begin).inputs(); }
   [[nodiscard]] Index outputs(Range layers) const { return layer(layers.end - 1).outputs(); }
 
-  [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose) const;
+  /// Sparse rows need no buffers up to the first product.
+  [[nodiscard]] NetworkBooking book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose,
+                                    bool sparse_rows = false) const;
   [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
 
   /// All layers, cut before each that has statistics.
@@ -69,6 +71,13 @@ class Network {
   /// A worker's share of the statistics of weights, for passes outside of training: all meet afterwards.
   void weight_statistics(const Pass& pass, const NetworkBuffers& buffers) const;
   [[nodiscard]] bool has_penalty() const { return has_penalty_; }
+
+  /// How many layers come before the one that turns sparse rows into dense ones. Throws
+  /// std::invalid_argument if one of them takes no sparse rows.
+  [[nodiscard]] Index layers_before_first_product(Purpose purpose) const;
+
+  /// Whether the last layer's loss takes sparse targets.
+  [[nodiscard]] bool compares_sparse_rows() const;
 
   /// Rows through `layers`, by default all that have buffers; the last one of those ends in `loss` where
   /// given.

@@ -51,10 +51,13 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
   const Index at_once = std::min(kMostRowsAtOnce, (rows.count() + threads - 1) / threads);
 
   WorkspacePlan plan;
-  const NetworkBooking booking = network_.book(plan, network_.all(), threads * at_once, Purpose::evaluation);
+  const NetworkBooking booking =
+      network_.book(plan, network_.all(), threads * at_once, Purpose::evaluation, rows.sparse() != nullptr);
   const auto lanes_buffer = plan.book(threads * at_once, kernels::kGroup);
   Workspace workspace(plan);
-  const NetworkBuffers buffers = network_.lay_out(booking, workspace);
+  NetworkBuffers buffers = network_.lay_out(booking, workspace);
+  SparseBatch sparse = sparse_batch(rows, network_.all(), &objective, threads * at_once);
+  if (sparse) sparse.attach_to(buffers);
   const MatrixView<float> lanes = workspace.view(lanes_buffer);
   AlignedBuffer<Index> source_rows(threads * at_once);
   AlignedBuffer<float> losses(threads * at_once);
@@ -72,8 +75,8 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
     for (Index first = share.begin; first < share.end; first += at_once) {
       const Range here{mine, mine + std::min(at_once, share.end - first)};
       for (Index i = 0; i < here.size(); ++i) source_rows[mine + i] = rows.source_row(first + i);
-      if (!gather(rows, source_rows.data() + mine, scaler_, network_.takes_missing(),
-                  rows_of(buffers.input, here))) {
+      if (!gather(rows, source_rows.data() + mine, scaler_, network_.takes_missing(), here, buffers,
+                  sparse)) {
         invalid.store(true, std::memory_order_relaxed);
         return worker.stop();
       }
@@ -86,6 +89,7 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
         epilogue.loss = objective.loss;
         epilogue.target = constant(rows_of(buffers.input, here));
         epilogue.weights = constant(rows_of(buffers.element_weights, here));
+        if (sparse) sparse.set_target(here, epilogue);
         epilogue.lanes = lanes.row(mine);
         network_.forward(pass, buffers, {code, network_.size()}, here, &epilogue);
         if (worker.poll(0.0)) return;

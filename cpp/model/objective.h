@@ -9,6 +9,7 @@ namespace diabolo {
 struct Objective {
   kernels::Loss loss = kernels::Loss::mse;
   bool sum_features = false;  // else the mean over them
+  bool stored_only = false;  // of sparse rows: stored elements alone, of which each row has a mean of its own
 
   /// The factor of the sum over a row of a network's outputs.
   [[nodiscard]] double scale(const Network& network) const {

@@ -117,8 +117,13 @@ const float* Parameters::copy(const Parameter::Copy& copy, int part) const {
 
 kernels::Panels Parameters::panels(int number) const {
   const Parameter& p = at(number);
-  if (p.products == kernels::Products::float32) return {weights(number), p.rows, p.cols, p.width, nullptr};
+  if (p.products == kernels::Products::float32) return float_panels(number);
   return {copy(p.forward, 0), kernels::terms_of(p.rows, p.products), p.cols, p.width, copy(p.forward, 1)};
+}
+
+kernels::Panels Parameters::float_panels(int number) const {
+  const Parameter& p = at(number);
+  return {weights(number), p.rows, p.cols, p.width, nullptr};
 }
 
 kernels::Panels Parameters::transposed_panels(int number) const {

@@ -84,6 +84,8 @@ class Parameters {
   /// What the products with a kernel or its transpose read (kept where the purpose needs it).
   [[nodiscard]] kernels::Panels panels(int number) const;
   [[nodiscard]] kernels::Panels transposed_panels(int number) const;
+  /// The kernel itself, as floats.
+  [[nodiscard]] kernels::Panels float_panels(int number) const;
   /// Where an update of the kernel leaves its copies.
   [[nodiscard]] kernels::WeightCopies copies(int number);
   [[nodiscard]] float* moment(int which, int number);  // null: not kept

@@ -93,8 +93,8 @@ std::optional<py::array_t<double>> squared_jacobian_norms(const Model& model, co
 /// In nats a row: the objective is summed over features. None if a value is refused.
 std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& rows, const std::string& loss,
                                             bool importance, std::uint64_t seed, std::int64_t samples,
-                                            int threads, bool finite, Interval interval) {
-  const Objective objective{value_of(kLosses, loss), true};
+                                            int threads, bool finite, Interval interval, bool stored_only) {
+  const Objective objective{value_of(kLosses, loss), true, stored_only};
   const auto kind = importance ? Inference::Evidence::importance : Inference::Evidence::average;
   std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
   PythonHook hook;
@@ -179,12 +179,13 @@ void define_model(py::module_& m) {
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
       .def(
           "feature_errors",
-          [](const Model& self, const PyRows& rows, int threads, bool finite) {
-            return infer(
-                self, rows, rows.rows.features(), {finite, {}}, threads,
-                [&](const Inference& i, MatrixView<float> out) { return i.feature_errors(rows.rows, out); });
+          [](const Model& self, const PyRows& rows, int threads, bool finite, bool stored_only) {
+            return infer(self, rows, rows.rows.features(), {finite, {}}, threads,
+                         [&](const Inference& i, MatrixView<float> out) {
+                           return i.feature_errors(rows.rows, out, stored_only);
+                         });
           },
-          py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+          py::arg("rows"), py::arg("threads"), py::arg("finite") = false, py::arg("stored_only") = false)
       .def(
           "layer_output",
           [](const Model& self, const PyRows& rows, Index layer, int threads, bool finite) {
@@ -198,8 +199,8 @@ void define_model(py::module_& m) {
       .def(
           "row_errors",
           [](const Model& self, const PyRows& rows, const std::string& loss, int threads, bool finite,
-             Interval interval, bool sum_features) -> std::optional<py::array> {
-            const Objective objective{value_of(kLosses, loss), sum_features};
+             Interval interval, bool sum_features, bool stored_only) -> std::optional<py::array> {
+            const Objective objective{value_of(kLosses, loss), sum_features, stored_only};
             const auto errors = infer(self, rows, 1, {finite, interval}, threads,
                                       [&](const Inference& i, MatrixView<float> out) {
                                         return i.row_errors(rows.rows, objective, out.data);
@@ -208,7 +209,7 @@ void define_model(py::module_& m) {
             return py::array(*errors).reshape({rows.rows.count()});
           },
           py::arg("rows"), py::arg("loss"), py::arg("threads"), py::arg("finite") = false,
-          py::arg("interval") = py::none(), py::arg("sum_features") = false)
+          py::arg("interval") = py::none(), py::arg("sum_features") = false, py::arg("stored_only") = false)
       .def(
           "code_deviations",
           [](const Model& self, const PyRows& rows, int threads, bool finite) {
@@ -221,7 +222,7 @@ void define_model(py::module_& m) {
            py::arg("finite") = false)
       .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
            py::arg("samples"), py::arg("threads"), py::arg("finite") = false,
-           py::arg("interval") = py::none());
+           py::arg("interval") = py::none(), py::arg("stored_only") = false);
 }
 
 }  // namespace diabolo

@@ -1,8 +1,11 @@
 // Rows of NumPy arrays, and their statistics.
 #include <pybind11/stl.h>
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -64,12 +67,73 @@ PyRows rows_of_columns(const std::vector<py::array>& arrays) {
   return {Rows::from_columns(std::move(columns), arrays.front().shape(0)), py::cast(arrays)};
 }
 
+IntegerArray integers(const py::array& array) {
+  const auto kind = array.dtype().kind();
+  const auto size = array.dtype().itemsize();
+  const bool adjacent = array.ndim() == 1 && (array.shape(0) < 2 || array.strides(0) == size);
+  if (kind != 'i' || (size != 4 && size != 8) || !adjacent) {
+    throw py::type_error("columns and starts must be adjacent integers of 32 or 64 bits.");
+  }
+  return {static_cast<const std::byte*>(array.data()), array.shape(0), size == 8};
+}
+
+SparseTable sparse_table(const py::array& values, const py::array& columns, const py::array& starts,
+                         Index features) {
+  SparseTable table;
+  table.type = element_type(values.dtype());
+  table.values = static_cast<const std::byte*>(values.data());
+  table.columns = integers(columns);
+  table.starts = integers(starts);
+  table.features = features;
+  table.rows = table.starts.size - 1;
+  if (values.ndim() != 1 || values.shape(0) != columns.shape(0) ||
+      (values.shape(0) > 1 && values.strides(0) != values.itemsize())) {
+    throw py::value_error("there must be as many values, adjacent ones, as columns.");
+  }
+  if (table.rows < 1 || features < 1 || features > std::numeric_limits<std::int32_t>::max()) {
+    throw py::value_error("sparse rows must have at least one row, and less than 2^31 features.");
+  }
+  return table;
+}
+
+PyRows rows_of_sparse(const py::array& values, const py::array& columns, const py::array& starts,
+                      Index features) {
+  return {Rows::from_sparse(sparse_table(values, columns, starts, features)),
+          py::make_tuple(values, columns, starts)};
+}
+
+/// (what, row, the start or column found); None: there is none.
+std::optional<std::tuple<std::string, Index, std::int64_t>> sparse_defect(const py::array& values,
+                                                                          const py::array& columns,
+                                                                          const py::array& starts,
+                                                                          Index features) {
+  const SparseTable table = sparse_table(values, columns, starts, features);
+  const py::gil_scoped_release released;
+  const auto defect = find_defect(table);
+  if (!defect) return std::nullopt;
+  using Kind = SparseDefect::Kind;
+  const char* kind = defect->kind == Kind::starts         ? "starts"
+                     : defect->kind == Kind::out_of_range ? "out_of_range"
+                                                          : "unordered";
+  return std::tuple{std::string(kind), defect->row, defect->found};
+}
+
 }  // namespace
 
 void define_rows(py::module_& m) {
   py::class_<PyRows>(m, "Rows")
       .def(py::init(&rows_of_array), py::arg("array"))
       .def_static("from_columns", &rows_of_columns, py::arg("columns"))
+      .def_static("from_sparse", &rows_of_sparse, py::arg("values"), py::arg("columns"), py::arg("starts"),
+                  py::arg("features"))
+      .def_static("sparse_defect", &sparse_defect, py::arg("values"), py::arg("columns"), py::arg("starts"),
+                  py::arg("features"))
+      .def_property_readonly("most_stored",
+                             [](const PyRows& r) -> std::optional<Index> {
+                               const SparseTable* table = r.rows.sparse();
+                               if (table == nullptr) return std::nullopt;
+                               return table->most_stored();
+                             })
       .def_property_readonly("count", [](const PyRows& r) { return r.rows.count(); })
       .def_property_readonly("features", [](const PyRows& r) { return r.rows.features(); })
       .def("slice",

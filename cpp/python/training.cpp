@@ -35,13 +35,13 @@ struct PyTrainer {
   Trainer trainer;
 };
 
-TrainingSettings training_settings(const std::string& loss, bool sum_features, Index batch_size,
-                                   std::int64_t epochs, double learning_rate, const Schedule& schedule,
-                                   const OptimizerSettings& rule, double l1, double l2, double clip_norm,
-                                   const std::string& shuffle, std::uint64_t seed, int threads,
-                                   std::int64_t updates_before) {
+TrainingSettings training_settings(const std::string& loss, bool sum_features, bool stored_only,
+                                   Index batch_size, std::int64_t epochs, double learning_rate,
+                                   const Schedule& schedule, const OptimizerSettings& rule, double l1,
+                                   double l2, double clip_norm, const std::string& shuffle,
+                                   std::uint64_t seed, int threads, std::int64_t updates_before) {
   TrainingSettings s;
-  s.objective = {value_of(kLosses, loss), sum_features};
+  s.objective = {value_of(kLosses, loss), sum_features, stored_only};
   s.batch_size = batch_size;
   s.epochs = epochs;
   s.optimizer = rule;
@@ -220,37 +220,39 @@ void define_training(py::module_& m) {
       .def(
           py::init([](const std::shared_ptr<Model>& model, const PyRows& train,
                       const std::optional<PyRows>& validation, const std::string& loss, bool sum_features,
-                      Index batch_size, std::int64_t epochs, double learning_rate, const Schedule& schedule,
-                      const OptimizerSettings& rule, double l1, double l2, double clip_norm,
-                      const std::string& shuffle, std::uint64_t seed, int threads,
+                      bool stored_only, Index batch_size, std::int64_t epochs, double learning_rate,
+                      const Schedule& schedule, const OptimizerSettings& rule, double l1, double l2,
+                      double clip_norm, const std::string& shuffle, std::uint64_t seed, int threads,
                       std::int64_t updates_before, const std::optional<PyTargets>& targets,
                       const std::optional<PyTargets>& validation_targets) {
             const auto settings =
-                training_settings(loss, sum_features, batch_size, epochs, learning_rate, schedule, rule, l1,
-                                  l2, clip_norm, shuffle, seed, threads, updates_before);
+                training_settings(loss, sum_features, stored_only, batch_size, epochs, learning_rate,
+                                  schedule, rule, l1, l2, clip_norm, shuffle, seed, threads, updates_before);
             const auto rows = validation ? std::optional(validation->rows) : std::nullopt;
             return std::unique_ptr<PyTrainer>(new PyTrainer{
                 train, validation, targets, validation_targets,
                 Trainer(model, train.rows, rows, settings, value_of(targets), value_of(validation_targets))});
           }),
           py::arg("model"), py::arg("train"), py::arg("validation"), py::kw_only(), py::arg("loss"),
-          py::arg("sum_features") = false, py::arg("batch_size"), py::arg("epochs"), py::arg("learning_rate"),
-          py::arg("schedule"), py::arg("rule"), py::arg("l1"), py::arg("l2"), py::arg("clip_norm"),
-          py::arg("shuffle"), py::arg("seed"), py::arg("threads"), py::arg("updates_before") = 0,
-          py::arg("targets") = py::none(), py::arg("validation_targets") = py::none())
+          py::arg("sum_features") = false, py::arg("stored_only") = false, py::arg("batch_size"),
+          py::arg("epochs"), py::arg("learning_rate"), py::arg("schedule"), py::arg("rule"), py::arg("l1"),
+          py::arg("l2"), py::arg("clip_norm"), py::arg("shuffle"), py::arg("seed"), py::arg("threads"),
+          py::arg("updates_before") = 0, py::arg("targets") = py::none(),
+          py::arg("validation_targets") = py::none())
       .def_static(
           "planned_bytes",
           [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,
-             const OptimizerSettings& rule, bool clip, int threads) {
+             const OptimizerSettings& rule, bool clip, int threads, std::optional<Index> most_stored) {
             TrainingSettings settings;
             settings.batch_size = batch_size;
             settings.optimizer = rule;
             settings.clip_norm = clip ? 1.0 : 0.0;
             settings.threads = threads;
-            return Trainer::planned_bytes(Network(kernels::select_table(), layers, 1), rows, settings);
+            return Trainer::planned_bytes(Network(kernels::select_table(), layers, 1), rows, settings,
+                                          most_stored);
           },
           py::arg("layers"), py::arg("rows"), py::arg("batch_size"), py::arg("rule"), py::arg("clip"),
-          py::arg("threads"))
+          py::arg("threads"), py::arg("most_stored") = std::nullopt)
       .def("run_epoch", &run_epoch, py::arg("poll"))
       .def("set_learning_rate", [](PyTrainer& self, double rate) { self.trainer.set_learning_rate(rate); })
       .def("validation_losses", &validation_losses)

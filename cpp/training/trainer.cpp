@@ -38,6 +38,18 @@ int useful_threads(const Network& network, Index slab_rows, int threads) {
   return static_cast<int>(std::clamp(cost / kCostPerThread, 1.0, static_cast<double>(threads)));
 }
 
+SparseBatch sparse_batch(const Network& network, const Rows& rows, const Objective& objective, Index count) {
+  const SparseTable* table = rows.sparse();
+  require(table != nullptr || !objective.stored_only, "only sparse rows tell which elements are stored.");
+  if (table == nullptr) return {};
+  return {network, objective, count, table->most_stored(), Purpose::training};
+}
+
+NetworkBuffers attached(NetworkBuffers buffers, SparseBatch& sparse) {
+  if (sparse) sparse.attach_to(buffers);
+  return buffers;
+}
+
 GradientList plan_gradients(const Network& network, const NetworkBuffers& buffers, Parameters& parameters,
                             bool with_penalty, bool with_norm, int most_workers) {
   GradientList list(network.kernels(), parameters, most_workers);
@@ -64,21 +76,28 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       steps_per_epoch_((train_.count() + settings.batch_size - 1) / settings.batch_size),
       order_(train_, settings.shuffle, settings.seed,
              RowOrder::window_rows(train_.features(), settings.batch_size)),
-      booking_(network_.book(plan_, network_.all(), slab_rows_, Purpose::training)),
+      booking_(
+          network_.book(plan_, network_.all(), slab_rows_, Purpose::training, train_.sparse() != nullptr)),
       lanes_booking_(plan_.book(slab_rows_, kernels::kGroup)),
       target_booking_(targets_ ? plan_.book(slab_rows_, targets_->outputs()) : WorkspacePlan::Buffer{}),
       workspace_(plan_),
-      buffers_(network_.lay_out(booking_, workspace_)),
+      sparse_(sparse_batch(network_, train_, settings.objective, slab_rows_)),
+      buffers_(attached(network_.lay_out(booking_, workspace_), sparse_)),
       target_(targets_ ? workspace_.view(target_booking_) : buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
       row_weights_(train_.has_weights() ? slab_rows_ : 0),
       row_numbers_(kSlots * slab_rows_),
+      hints_(sparse_ ? threads_ * slab_rows_ : 0),
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips(), threads_)),
       completed_(parameters_.floats()),
       best_(parameters_.floats()) {
   const Index outputs = network_.outputs(network_.all());
-  require(target_.cols == outputs, "there must be a target for each output of the network.");
+  const bool compares_stored = sparse_ && !targets_;
+  require(!sparse_ || start_->scaler().empty(), "sparse rows are not scaled.");
+  require(!compares_stored || network_.compares_sparse_rows(), "this network's loss takes only dense rows.");
+  require((compares_stored ? train_.features() : target_.cols) == outputs,
+          "there must be a target for each output of the network.");
   require(!validation_ || validation_targets_.has_value() == targets_.has_value(),
           "rows of validation must have targets if those of training have.");
   require(!validation_targets_ || (validation_targets_->outputs() == outputs && !network_.has_penalty()),
@@ -94,7 +113,8 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
   }
 }
 
-Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings) {
+Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings,
+                             std::optional<Index> most_stored) {
   const ParameterPlan& parameters = network.parameter_plan();
   const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
   const bool keeps_gradient = settings.clip_norm > 0.0 || slab_rows < std::min(settings.batch_size, rows);
@@ -103,12 +123,13 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
   floats = checked_sum(floats, parameters.copied_floats(Purpose::training));
 
   WorkspacePlan plan;
-  static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training));
+  static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training, most_stored.has_value()));
   floats = checked_sum(floats, checked_sum(plan.floats(), plan.integers()));
+  const Index sparse = most_stored ? SparseBatch::planned_bytes(slab_rows, *most_stored) : 0;
 
   const Index window = RowOrder::window_rows(network.inputs(network.all()), settings.batch_size);
   return checked_sum(checked_product(floats, sizeof(float)),
-                     RowOrder::planned_bytes(rows, settings.shuffle, window));
+                     checked_sum(sparse, RowOrder::planned_bytes(rows, settings.shuffle, window)));
 }
 
 void Trainer::resume_after(const EpochReport& last) {
@@ -234,8 +255,13 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   if (row_weights_.size() > 0) weigh_rows(rows, slab, mine);
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
-  rows.gather(numbers_of(slab) + mine.begin, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
-  if (targets_) targets_->gather(numbers_of(slab) + mine.begin, mine.size(), rows_of(target_, mine));
+  const Index* numbers = numbers_of(slab) + mine.begin;
+  if (sparse_) {
+    sparse_.gather(*rows.sparse(), numbers, mine);
+  } else {
+    rows.gather(numbers, mine.size(), start_->scaler(), rows_of(buffers_.input, mine));
+  }
+  if (targets_) targets_->gather(numbers, mine.size(), rows_of(target_, mine));
 
   const LayerBuffers& last = buffers_.of_layer.back();
   const double scale = settings_.objective.scale(network_);
@@ -243,6 +269,7 @@ void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   kernels::LossEpilogue loss;
   loss.loss = settings_.objective.loss;
   loss.target = constant(rows_of(target_, mine));
+  if (sparse_ && !targets_) sparse_.set_target(mine, loss);
   if (!targets_) loss.weights = constant(rows_of(buffers_.element_weights, mine));
   loss.scale = static_cast<float>(scale / static_cast<double>(slab.batch_rows));
   loss.row_weights = step.row_weights_from(mine.begin);
@@ -326,7 +353,8 @@ std::vector<const char*> Trainer::measure_names() const {
 
 void Trainer::weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use,
                             const StepRules& rules, UpcomingRows upcoming) {
-  const GradientPass pass{slab.rows, !slab.first, slab.last, use, settings_.optimizer.lazy};
+  std::int32_t* hints = sparse_ ? hints_.data() + worker.index() * slab_rows_ : nullptr;
+  const GradientPass pass{slab.rows, !slab.first, slab.last, use, settings_.optimizer.lazy, hints};
   if (!gradients_.run(worker, pass, rules, upcoming)) give_up(worker, weight_not_finite_);
 }
 
@@ -431,6 +459,8 @@ double Trainer::penalty() const {
 }
 
 BatchLosses Trainer::batch_gradients(const Rows& rows) {
+  require((rows.sparse() != nullptr) == (train_.sparse() != nullptr),
+          "a trainer for sparse rows takes only such, and one for dense rows only those.");
   parameters_.add_gradient();
   loss_sum_ = 0.0;
   penalty_sum_ = 0.0;

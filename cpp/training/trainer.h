@@ -16,6 +16,7 @@
 #include "model/gradient_list.h"
 #include "model/model.h"
 #include "model/objective.h"
+#include "model/sparse_batch.h"
 #include "training/optimizer.h"
 
 namespace diabolo {
@@ -92,9 +93,11 @@ class Trainer {
   BatchLosses batch_gradients(const Rows& rows);
   [[nodiscard]] const Parameters& parameters() const { return parameters_; }
 
-  /// Bytes a trainer will hold, beside the model it starts from. Throws std::overflow_error.
+  /// Bytes a trainer will hold, beside the model it starts from. `most_stored` is the greatest number of
+  /// stored elements of a sparse row; nullopt: the rows are dense. Throws std::overflow_error.
   [[nodiscard]] static Index planned_bytes(const Network& network, Index rows,
-                                           const TrainingSettings& settings);
+                                           const TrainingSettings& settings,
+                                           std::optional<Index> most_stored = std::nullopt);
 
  private:
   /// The rows of a slab are chosen two slabs ahead, so that every worker can ask for the next one's.
@@ -162,13 +165,15 @@ class Trainer {
   const WorkspacePlan::Buffer lanes_booking_;
   const WorkspacePlan::Buffer target_booking_;
   Workspace workspace_;
+  SparseBatch sparse_;  // the rows as they came in, if they are sparse
   const NetworkBuffers buffers_;
-  const MatrixView<float> target_;    // (slab rows, outputs): the rows as they came in, or their targets
-  const MatrixView<float> lanes_;     // (slab rows, 16)
-  AlignedBuffer<float> row_loss_;     // (slab rows)
-  AlignedBuffer<float> row_weights_;  // (slab rows), of mean 1 over the batch; empty: rows have no weights
-  std::vector<double> mean_weights_;  // of the rows of each batch of the epoch, if rows have weights
-  AlignedBuffer<Index> row_numbers_;  // (kSlots, slab rows): of this slab and of those to come
+  const MatrixView<float> target_;     // (slab rows, outputs): the rows as they came in if dense, or targets
+  const MatrixView<float> lanes_;      // (slab rows, 16)
+  AlignedBuffer<float> row_loss_;      // (slab rows)
+  AlignedBuffer<float> row_weights_;   // (slab rows), of mean 1 over the batch; empty: rows have no weights
+  std::vector<double> mean_weights_;   // of the rows of each batch of the epoch, if rows have weights
+  AlignedBuffer<Index> row_numbers_;   // (kSlots, slab rows): of this slab and of those to come
+  AlignedBuffer<std::int32_t> hints_;  // (threads, slab rows): where each worker is in sparse rows
   GradientList gradients_;
   AlignedBuffer<float> completed_;  // weights of the last completed epoch
   EpochReport completed_report_;

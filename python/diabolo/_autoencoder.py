@@ -105,6 +105,9 @@ class AutoEncoder(NetworkEstimator):
         Whether each hidden layer's units are brought to mean 0 and variance 1 over the batch before the
         activation, and then scaled and shifted by learned amounts (Ioffe and Szegedy 2015). A batch passes
         through the network as a whole, and takes memory for all its rows.
+    zeros : {"values", "missing"}, default "values"
+        What the elements mean that a sparse X does not store. "values": zeros like any others. "missing":
+        unknown; losses, errors and scores count what is stored alone, each row with the mean over its own.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seed of weights, shuffling and validation rows. None: a new one each time.
     n_jobs : int or None, default None
@@ -145,8 +148,9 @@ class AutoEncoder(NetworkEstimator):
     Notes
     -----
     X may be a NumPy array of float16, float32, float64, any integer type or bool, with any strides, read-only
-    or memory-mapped; a pandas or polars frame of such columns; or what `numpy.asarray` turns into such an
-    array. It is never copied or converted as a whole. It must not change while a method runs.
+    or memory-mapped; a pandas or polars frame of such columns; a sparse matrix or array of SciPy; or what
+    `numpy.asarray` turns into such an array. It is never copied or converted as a whole, but for sparse ones
+    in other formats than CSR. It must not change while a method runs.
 
     Errors are measured on scaled values, so that features with large units do not drown the others.
 
@@ -168,6 +172,7 @@ class AutoEncoder(NetworkEstimator):
     """
 
     _in_files: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     code_activation: str = "identity"
     output_activation: str = "auto"

@@ -23,11 +23,20 @@ class Estimator:
 
     _fitted: Fitted | None = None
 
+    # Whether X may be a sparse matrix. Each kind says so itself, for what a kind derived from it adds may not
+    # take sparse rows; only classes outside of this package inherit it.
+    _takes_sparse: ClassVar[bool] = False
+
     # Set by each class that files may hold, itself; a subclass of it does not count.
     _in_files: ClassVar[bool]
 
     # What follows the encoder in a network: a decoder, which gives the features back, or a "head".
     _second_part: ClassVar[str] = "decoder"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__.startswith("diabolo."):
+            cls._takes_sparse = vars(cls).get("_takes_sparse", False)
 
     # ---- Parameters ----
 
@@ -113,7 +122,7 @@ class Estimator:
             estimator_type=None,
             target_tags=utils.TargetTags(required=False),
             transformer_tags=utils.TransformerTags(preserves_dtype=["float32"]),
-            input_tags=utils.InputTags(),
+            input_tags=utils.InputTags(sparse=self._takes_sparse),
         )
 
     # ---- Files ----

@@ -33,9 +33,11 @@ class Blocks:
     features, feature_names
         What the blocks must have; None: what the first one has.
     check : callable
-        Refuses a block whose values cannot be used.
+        Refuses a block that cannot be used, by its values or otherwise.
     missing_allowed : bool
         Whether NaN stands for a missing value.
+    sparse : bool
+        Whether blocks may be sparse.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Blocks:
         feature_names: tuple[str, ...] | None,
         check: Callable[[Table], None],
         missing_allowed: bool = False,
+        sparse: bool = False,
     ) -> None:
         if not callable(source) and (isinstance(source, (str, bytes)) or not isinstance(source, Iterable)):
             raise InvalidDataError(
@@ -66,6 +69,7 @@ class Blocks:
         self.feature_names = feature_names
         self.check = check
         self.missing_allowed = missing_allowed
+        self.sparse = sparse
         self.has_failed = False  # whether the source, or what it gave, raised
         self._first: tuple[Table, Iterator[Any]] | None = None
 
@@ -110,7 +114,9 @@ class Blocks:
             raise InvalidDataError(
                 f"{self.owner}: blocks must have at least one block of rows in every epoch. Got none."
             ) from None
-        table = as_table(block, self.owner, self.name, missing_allowed=self.missing_allowed)
+        table = as_table(
+            block, self.owner, self.name, missing_allowed=self.missing_allowed, sparse=self.sparse
+        )
         if self.features is None:
             self.features, self.feature_names = table.rows.features, table.feature_names
         check_features(table, self.features, self.feature_names)
@@ -216,6 +222,7 @@ class BlockTrainer:
             (self.seed + state.passes * _SEED_STEP) % 2**64,
             self.threads,
             sum_features=self.sum_features,
+            stored_only=self.parameters.zeros == "missing",
             learning_rate=rate,
             schedule=_core.Schedule.constant(),
             updates_before=state.updates,

@@ -23,11 +23,27 @@ def normal_noise(rows: int, columns: int, seed: int, step: int, isa: str) -> Flo
 def evaluate(function: str, x: Float32Array, isa: str) -> Float32Array: ...
 
 class Rows:
-    """Rows of somebody else's numbers, strided or by columns, and which of their rows are meant."""
+    """Rows of somebody else's numbers, strided, by columns or sparse, and which of their rows are meant."""
 
     def __init__(self, array: npt.NDArray[np.generic]) -> None: ...
     @staticmethod
     def from_columns(columns: Sequence[npt.NDArray[np.generic]]) -> Rows: ...
+    @staticmethod
+    def from_sparse(
+        values: npt.NDArray[np.generic],
+        columns: npt.NDArray[np.generic],
+        starts: npt.NDArray[np.generic],
+        features: int,
+    ) -> Rows: ...
+    @staticmethod
+    def sparse_defect(
+        values: npt.NDArray[np.generic],
+        columns: npt.NDArray[np.generic],
+        starts: npt.NDArray[np.generic],
+        features: int,
+    ) -> tuple[Literal["starts", "out_of_range", "unordered"], int, int] | None: ...
+    @property
+    def most_stored(self) -> int | None: ...  # of a row; None: the rows are dense
     @property
     def count(self) -> int: ...
     @property
@@ -187,7 +203,9 @@ class Model:
     def transform(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
     def inverse_transform(self, codes: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
     def reconstruct(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
-    def feature_errors(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
+    def feature_errors(
+        self, rows: Rows, threads: int, finite: bool = False, stored_only: bool = False
+    ) -> Float32Array | None: ...
     def layer_output(
         self, rows: Rows, layer: int, threads: int, finite: bool = False
     ) -> Float32Array | None: ...
@@ -199,6 +217,7 @@ class Model:
         finite: bool = False,
         interval: tuple[float, float] | None = None,
         sum_features: bool = False,
+        stored_only: bool = False,
     ) -> Float32Array | None: ...
     def code_deviations(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
     def squared_jacobian_norms(
@@ -214,6 +233,7 @@ class Model:
         threads: int,
         finite: bool = False,
         interval: tuple[float, float] | None = None,
+        stored_only: bool = False,
     ) -> npt.NDArray[np.float64] | None: ...
 
 class UpdateRule:
@@ -260,6 +280,7 @@ class Trainer:
         *,
         loss: str,
         sum_features: bool = False,
+        stored_only: bool = False,
         batch_size: int,
         epochs: int,
         learning_rate: float,
@@ -277,7 +298,13 @@ class Trainer:
     ) -> None: ...
     @staticmethod
     def planned_bytes(
-        layers: Sequence[Layer], rows: int, batch_size: int, rule: UpdateRule, clip: bool, threads: int
+        layers: Sequence[Layer],
+        rows: int,
+        batch_size: int,
+        rule: UpdateRule,
+        clip: bool,
+        threads: int,
+        most_stored: int | None = None,
     ) -> int: ...
     def run_epoch(self, poll: Poll | None) -> EpochReport: ...
     def set_learning_rate(self, rate: float) -> None: ...

@@ -62,6 +62,7 @@ class DenoisingAutoEncoder(AutoEncoder):
     """
 
     _in_files: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
     noise_scale: float = 0.1
@@ -113,6 +114,17 @@ class DenoisingAutoEncoder(AutoEncoder):
         amount = p.noise_scale if p.corruption == "gaussian" else p.noise_fraction
         noise = CorruptionLayer(features, p.corruption, amount, p.corrupted_weight, p.clean_weight)
         return Architecture((noise, *layers), code_layers + 1)
+
+    @classmethod
+    def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:
+        p = parameters
+        if p.corruption != "masking":
+            rule = f"'masking' when {name} is sparse: other noise would fill its zeros"
+            raise broken(owner, "corruption", rule, p.corruption)
+        for weight in ("corrupted_weight", "clean_weight"):
+            if getattr(p, weight) != 1.0:
+                rule = f"1 when {name} is sparse, whose zeros noise leaves as they are"
+                raise broken(owner, weight, rule, getattr(p, weight))
 
     @classmethod
     def _interval(cls, parameters: Any) -> Interval | None:

@@ -4,6 +4,8 @@ import os
 from typing import Any, Literal
 
 from diabolo._base import Estimator
+from diabolo._fitted import Fitted
+from diabolo._validation import broken
 
 
 class Exportable(Estimator):
@@ -33,15 +35,17 @@ class Exportable(Estimator):
         NotFittedError
             Before `fit`.
         InvalidParameterError
-            The path does not end in ".h", `name` is no identifier, or `threshold` no finite number.
+            The path does not end in ".h", `name` is no identifier, or `threshold` no finite number; or the
+            estimator was fitted with ``zeros="missing"``, of which dense rows know nothing.
         OSError
             What the operating system says; an old file is as it was.
         """
         from diabolo._export_c import write_c
         from diabolo._export_network import exported_network
 
-        owner = type(self).__name__
-        write_c(owner, exported_network(owner, self._require_fitted(), threshold), path, name)
+        owner, fitted = type(self).__name__, self._require_fitted()
+        _check_scores(owner, fitted, "to_c, whose score counts every value")
+        write_c(owner, exported_network(owner, fitted, threshold), path, name)
 
     def to_onnx(
         self,
@@ -80,8 +84,10 @@ class Exportable(Estimator):
         from diabolo._export_network import exported_network
         from diabolo._export_onnx import write_onnx
 
-        owner = type(self).__name__
-        write_onnx(owner, exported_network(owner, self._require_fitted(), threshold), path, part)
+        owner, fitted = type(self).__name__, self._require_fitted()
+        if part == "scores":
+            _check_scores(owner, fitted, "part='scores', which counts every value")
+        write_onnx(owner, exported_network(owner, fitted, threshold), path, part)
 
 
 class ExportableDetector(Estimator):
@@ -216,3 +222,9 @@ class ExportableSupervised(Estimator):
             probabilities=isinstance(network.decoder[-1], ExportedSoftmax),
         )
         return network._replace(outputs=outputs)
+
+
+def _check_scores(owner: str, fitted: Fitted, what: str) -> None:
+    """Refuse to export scores of stored elements alone: dense rows do not tell them from the others."""
+    if fitted.fitting.zeros == "missing":
+        raise broken(owner, "zeros", f"'values' for {what}", "missing")

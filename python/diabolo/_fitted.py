@@ -20,6 +20,7 @@ class Fitting(NamedTuple):
     history: dict[str, tuple[float, ...]]
     stop_reason: str
     pretraining: tuple[dict[str, tuple[float, ...]], ...] = ()  # the history of each layer's own training
+    zeros: str = "values"  # files of version 0.1 may lack it
 
 
 class OptimizerState(NamedTuple):

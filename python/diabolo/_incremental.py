@@ -73,18 +73,20 @@ class TrainingEstimator(Kind):
         p.earlier_losses = ()
         threads = training_threads(p.n_jobs)
         before = self._fitted
+        missing, sparse = p.missing == "mask", self._takes_sparse
         blocks = Blocks(
             owner,
-            [weighted(as_table(X, owner, "X", missing_allowed=p.missing == "mask"), sample_weight)],
+            [weighted(as_table(X, owner, "X", missing_allowed=missing, sparse=sparse), sample_weight)],
             name="X",
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,
-            check=lambda table: self._check_rows(p, table, threads),
+            check=lambda table: self._check_block(p, table, threads),
+            sparse=self._takes_sparse,
         )
         rows = blocks.peek().rows
         plan = self._network(rows.features, p)
         _check_goes_on(owner, "partial_fit", plan)
-        check_memory(owner, p, plan, rows.count, threads)
+        check_memory(owner, p, plan, rows, threads)
         seed = seed_from(p.random_state)
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
         pretraining = () if before is None else before.fitting.pretraining
@@ -97,7 +99,9 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             history = outcome.history if before is None else _joined(before.fitting.history, outcome.history)
-            fitting = Fitting(p.loss, p.scale, blocks.feature_names, history, "partial_fit", pretraining)
+            fitting = Fitting(
+                p.loss, p.scale, blocks.feature_names, history, "partial_fit", pretraining, zeros=p.zeros
+            )
             return Fitted(plan, outcome.model, fitting, trainer.completed_state())
 
         self._train(p, trainer, fitted, Progress(), validates=False)
@@ -156,20 +160,24 @@ class TrainingEstimator(Kind):
             name="a block",
             features=None if before is None else before.architecture.features,
             feature_names=None if before is None else before.fitting.feature_names,
-            check=lambda table: self._check_rows(p, table, threads),
+            check=lambda table: self._check_block(p, table, threads),
             missing_allowed=p.missing == "mask",
+            sparse=self._takes_sparse,
         )
         check_reading(owner, p, source, starts_anew=before is None)
-        validation = (
-            None if X_val is None else as_table(X_val, owner, "X_val", missing_allowed=p.missing == "mask")
-        )
+        validation = None
+        if X_val is not None:
+            validation = as_table(
+                X_val, owner, "X_val", missing_allowed=p.missing == "mask", sparse=self._takes_sparse
+            )
         first = source.peek().rows
         plan = self._network(first.features, p)
         _check_goes_on(owner, "fit_blocks", plan)
         if validation is not None:
+            self._check_container(p, validation, trains=False)
             check_features(validation, plan.features, source.feature_names)
             self._check_rows(p, validation, threads)
-        check_memory(owner, p, plan, first.count, threads)
+        check_memory(owner, p, plan, first, threads)
         seed = seed_from(p.random_state)
 
         def scaler() -> Scaler | None:
@@ -184,9 +192,8 @@ class TrainingEstimator(Kind):
 
         def fitted(outcome: Outcome) -> Fitted:
             names = source.feature_names
-            return Fitted(
-                plan, outcome.model, Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason)
-            )
+            fitting = Fitting(p.loss, p.scale, names, outcome.history, outcome.stop_reason, zeros=p.zeros)
+            return Fitted(plan, outcome.model, fitting)
 
         self._train(p, trainer, fitted, progress, validates=validation is not None, blocks=source)
         return self

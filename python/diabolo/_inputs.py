@@ -1,4 +1,4 @@
-"""Data as users have it (arrays, lists, memory maps, frames) brought before the core as Rows, without a copy.
+"""Data as users have it (arrays, lists, memory maps, frames, sparse) before the core as Rows, without a copy.
 
 Here stands what is refused and how that is said. Values are looked at by the core; what may be done with the
 rows is up to the estimator.
@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from diabolo._core import Rows
+from diabolo._sparse_rows import as_csr, is_sparse, rows_of
 from diabolo._types import AnyArray, Float64Array
 from diabolo._validation import shown
 from diabolo.exceptions import InvalidDataError
 
 _FLOAT32_MAX = 3.4028234663852886e38
 _READ_AS_THEY_ARE = frozenset(map(np.dtype, ("float32", "float64", "uint8")))
+_MOST_SPARSE_FEATURES = 2**31
 _ACCEPTED = "float16, float32, float64, ints or bool"
 
 
@@ -29,12 +31,18 @@ class Table(NamedTuple):
     name: str
     rows: Rows
     feature_names: tuple[str, ...] | None
-    # The array or the columns that `rows` refers to: they must live as long, and messages quote from them.
-    source: AnyArray | list[AnyArray]
+    # The array, the columns or the sparse matrix that `rows` refers to: they must live as long, and messages
+    # quote from them.
+    source: Any
     # Which rows of the source `rows` are; None: all.
     selected: npt.NDArray[np.int64] | None = None
     # Whether NaN stands for a value that nobody observed.
     missing_allowed: bool = False
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the rows are sparse: only some of their elements are stored."""
+        return self.rows.most_stored is not None
 
     def take(self, indices: npt.NDArray[np.int64]) -> "Table":
         """Return the table of some of its rows."""
@@ -44,14 +52,16 @@ class Table(NamedTuple):
     def block(self, begin: int, end: int) -> Float64Array:
         """Return consecutive rows as a new array, (end - begin, features)."""
         rows = slice(begin, end) if self.selected is None else self.selected[begin:end]
+        if self.is_sparse:
+            raise TypeError("sparse rows are not copied as dense ones")
         if isinstance(self.source, list):
             return np.stack([column[rows] for column in self.source], axis=1).astype(np.float64)
-        return self.source[rows].astype(np.float64)
+        dense: AnyArray = self.source[rows]
+        return dense.astype(np.float64)
 
     def value(self, row: int, column: int) -> object:
-        if isinstance(self.source, list):
-            return self.source[column][row].item()
-        return self.source[row, column].item()
+        found = self.source[column][row] if isinstance(self.source, list) else self.source[row, column]
+        return found.item()
 
     def place(self, row: int, column: int) -> str:
         named = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"
@@ -70,12 +80,16 @@ class Interval(NamedTuple):
         return self.low, self.high
 
 
-def as_table(data: Any, owner: str, name: str, *, missing_allowed: bool = False) -> Table:
+def as_table(
+    data: Any, owner: str, name: str, *, missing_allowed: bool = False, sparse: bool = False
+) -> Table:
     """Return `data` as a table of at least one row and one column; raise InvalidDataError if it is none.
 
     Nothing is copied, except where the memory of `data` does not hold plain numbers at all: lists, arrays of
-    objects, and columns of frames that are packed in bits or split in pieces. What is a table already stays
-    the same table, under the new names. With `missing_allowed`, NaN and nulls stand for missing values.
+    objects, columns of frames that are packed in bits or split in pieces, and sparse matrices in another
+    format than CSR or out of order. What is a table already stays the same table, under the new names. With
+    `missing_allowed`, NaN and nulls stand for missing values; `sparse` says whether the caller takes sparse
+    rows.
     """
     if type(data) is np.ndarray and data.ndim == 2 and data.size > 0 and data.dtype in _READ_AS_THEY_ARE:
         # A small prediction takes no longer than the rest.
@@ -86,10 +100,20 @@ def as_table(data: Any, owner: str, name: str, *, missing_allowed: bool = False)
     def refuse(rule: str, found: str) -> InvalidDataError:
         return InvalidDataError(f"{owner}: {name} must {rule}. Got {found}.")
 
-    _refuse_sparse_and_masked(data, refuse)
+    is_sparse_matrix = is_sparse(data)
+    if is_sparse_matrix and not sparse:
+        raise refuse(
+            "be dense",
+            f"sparse data, {type(data).__name__}. Convert a part of it at a time with .toarray()",
+        )
+    _refuse_masked(data, refuse)
     columns = _frame_columns(data, missing_allowed, refuse)
-    source: AnyArray | list[AnyArray]
-    if columns is not None:
+    source: Any
+    if is_sparse_matrix:
+        if data.ndim != 2:
+            raise refuse("be 2-D, (rows, features)", f"{data.ndim}-D sparse data, shape {data.shape}")
+        count, features = data.shape
+    elif columns is not None:
         count, features = len(data), len(columns)
     else:
         array = _as_array(data, refuse)
@@ -116,7 +140,13 @@ def as_table(data: Any, owner: str, name: str, *, missing_allowed: bool = False)
             "have at least one row",
             f"0 sample(s) (shape=(0, {features})) while a minimum of 1 is required",
         )
-    if columns is not None:
+    if is_sparse_matrix:
+        _refuse_dtype(data.dtype, "", refuse)
+        if features >= _MOST_SPARSE_FEATURES:
+            raise refuse("have less than 2^31 features if it is sparse", f"{features}")
+        source = as_csr(data, refuse)
+        rows = rows_of(source)
+    elif columns is not None:
         merged = _as_one_array(columns)
         source = columns
         rows = Rows.from_columns(columns) if merged is None else Rows(merged)
@@ -203,14 +233,8 @@ def _names_differ(owner: str, name: str, fitted: tuple[str, ...], found: tuple[s
     return f"{owner}: {name}: " + "\n".join(lines) + "\n"
 
 
-def _refuse_sparse_and_masked(data: object, refuse: Any) -> None:
+def _refuse_masked(data: object, refuse: Any) -> None:
     # Whoever passes such an object has loaded its module; we must not.
-    sparse = sys.modules.get("scipy.sparse")
-    if sparse is not None and sparse.issparse(data):
-        raise refuse(
-            "be dense",
-            f"sparse data, {type(data).__name__}. Convert a part of it at a time with .toarray()",
-        )
     masked = sys.modules.get("numpy.ma")
     if masked is not None and isinstance(data, masked.MaskedArray):
         raise refuse(

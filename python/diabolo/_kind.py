@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from diabolo._architecture import Architecture, dense_architecture
 from diabolo._base import Estimator
-from diabolo._column_groups import check_groups, check_probabilities
+from diabolo._column_groups import SOFTMAX_LOSSES, check_groups, check_probabilities
 from diabolo._common_layers import with_common_layers
 from diabolo._inputs import Interval, Table, check_observed, check_values
 from diabolo._parameters import RULES, check_combinations, checked_parameters
-from diabolo._validation import Rule
+from diabolo._validation import Rule, broken
 
 
 class Kind(Estimator):
@@ -38,6 +38,40 @@ class Kind(Estimator):
     def _architecture(cls, features: int, parameters: Any) -> Architecture:
         """Return the network of these (checked) hyper-parameters."""
         return dense_architecture(features, parameters)
+
+    @classmethod
+    def _check_container(cls, parameters: Any, table: Table, *, trains: bool = True) -> None:
+        """Refuse (checked) hyper-parameters that make nothing of sparse rows, or of dense ones.
+
+        `trains` says whether these are rows to train on, not rows to be evaluated.
+        """
+        p, owner, name = parameters, table.owner, table.name
+        if not table.is_sparse:
+            if p.zeros == "missing":
+                rule = f"'values' when {name} is dense: what is missing in it, nothing tells"
+                raise broken(owner, "zeros", rule, p.zeros)
+            return
+        if p.missing != "error":
+            rule = f"'error' when {name} is sparse (zeros='missing' leaves out what it does not store)"
+            raise broken(owner, "missing", rule, p.missing)
+        if p.loss in SOFTMAX_LOSSES:
+            rule = f"none of {', '.join(map(repr, SOFTMAX_LOSSES))} when {name} is sparse"
+            raise broken(owner, "loss", rule, p.loss)
+        if p.scale is not None:
+            rule = f"None when {name} is sparse (shifting its zeros would fill it; MaxAbsScaler does not)"
+            raise broken(owner, "scale", rule, p.scale)
+        if trains:
+            cls._check_sparse(owner, p, name)
+
+    @classmethod
+    def _check_block(cls, parameters: Any, table: Table, threads: int) -> None:
+        """Refuse training rows that come in a block of their own."""
+        cls._check_container(parameters, table)
+        cls._check_rows(parameters, table, threads)
+
+    @classmethod
+    def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:
+        """Check what a kind's own (checked) hyper-parameters must be to train on sparse rows."""
 
     @classmethod
     def _network(cls, features: int, parameters: Any) -> Architecture:

@@ -4,19 +4,25 @@ from typing import Any
 
 from diabolo import _core
 from diabolo._architecture import Architecture
+from diabolo._core import Rows
 from diabolo._validation import MAX_INT, shown
 
 
-def check_memory(owner: str, parameters: Any, plan: Architecture, rows: int, threads: int) -> None:
+def check_memory(owner: str, parameters: Any, plan: Architecture, rows: Rows, threads: int) -> None:
     """Compare what model and training will take with what there is; raise MemoryError if it cannot be had."""
     available = _core.available_memory()
+    count, most_stored = rows.count, rows.most_stored
+
+    def needed_for(count: int) -> int | None:
+        return _bytes_needed(plan, parameters, count, most_stored, threads)
+
     # Only the order of all rows takes memory that grows with their number.
-    few_rows = min(rows, parameters.batch_size)
-    needed = _bytes_needed(plan, parameters, rows if parameters.shuffle is True else few_rows, threads)
+    few_rows = min(count, parameters.batch_size)
+    needed = needed_for(count if parameters.shuffle is True else few_rows)
     if _fits(needed, available):
         return
-    if parameters.shuffle is True and _fits(_bytes_needed(plan, parameters, few_rows, threads), available):
-        name, rule = "shuffle", f"'blocks' or False for so many rows ({rows})"
+    if parameters.shuffle is True and _fits(needed_for(few_rows), available):
+        name, rule = "shuffle", f"'blocks' or False for so many rows ({count})"
     else:
         name, rule = _widest(parameters), "small enough for the memory"
     amount = "more than 2^63 bytes" if needed is None else _amount(needed)
@@ -42,7 +48,9 @@ def _fits(needed: int | None, available: int | None) -> bool:
     return needed is not None and (available is None or needed <= available)
 
 
-def _bytes_needed(plan: Architecture, parameters: Any, rows: int, threads: int) -> int | None:
+def _bytes_needed(
+    plan: Architecture, parameters: Any, rows: int, most_stored: int | None, threads: int
+) -> int | None:
     """Return the bytes for the model and for training it; None if they are beyond counting."""
     # Widths that overflow the core's own integers do not even get there.
     if sum(4 * layer.inputs * layer.outputs for layer in plan.layers) > MAX_INT:
@@ -56,6 +64,7 @@ def _bytes_needed(plan: Architecture, parameters: Any, rows: int, threads: int) 
             parameters.optimizer._update_rule(),
             parameters.clip_norm is not None,
             threads,
+            most_stored,
         )
     except OverflowError:
         return None

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from diabolo import _core
+from diabolo._architecture import Architecture
 from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._column_groups import check_probabilities
 from diabolo._common_layers import takes_missing
@@ -20,6 +21,7 @@ from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, new_trainer
 from diabolo._incremental import TrainingEstimator
 from diabolo._inputs import Interval, Table, as_table, check_features, check_values
+from diabolo._layers import DenseLayer
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation
 from diabolo._persistence import check_class, read_checkpoint, write_estimator
@@ -70,6 +72,7 @@ class NetworkEstimator(
     max_seconds: float | None = None
     callbacks: Sequence[Any] | None = None
     scale: Literal["standard", "minmax"] | None = None
+    zeros: Literal["values", "missing"] = "values"
     missing: Literal["error", "mask"] = "error"
     dropout: float | Sequence[float] = 0.0
     batch_norm: bool = False
@@ -149,17 +152,22 @@ class NetworkEstimator(
             check_class(self)
         threads = training_threads(p.n_jobs)
         missing = p.missing == "mask"
-        table = weighted(as_table(X, owner, "X", missing_allowed=missing), sample_weight)
+        sparse = self._takes_sparse
+        table = as_table(X, owner, "X", missing_allowed=missing, sparse=sparse)
+        self._check_container(p, table)
+        table = weighted(table, sample_weight)
         plan = self._network(table.rows.features, p)
         if resumed is not None:
             kind = type(self)
             resumed.check_parameters(
                 owner, p, lambda given: kind(**given)._checked_parameters(), plan.features
             )
-        validation_table = None if X_val is None else as_table(X_val, owner, "X_val", missing_allowed=missing)
-        if validation_table is not None:
+        validation_table = None
+        if X_val is not None:
+            validation_table = as_table(X_val, owner, "X_val", missing_allowed=missing, sparse=sparse)
+            self._check_container(p, validation_table, trains=False)
             check_features(validation_table, plan.features, table.feature_names)
-        check_memory(owner, p, plan, table.rows.count, threads)
+        check_memory(owner, p, plan, table.rows, threads)
         for checked_table in filter(None, (table, validation_table)):
             self._check_rows(p, checked_table, threads, columns=checked_table is table)
 
@@ -173,12 +181,20 @@ class NetworkEstimator(
         if before is None and resumed is None:
             model, pretraining = self._pretrained(p, plan, model, table._replace(rows=rows), seed, threads)
         trainer = new_trainer(
-            p, model, rows, validation_rows, seed, threads, sum_features=self._sums_features
+            p,
+            model,
+            rows,
+            validation_rows,
+            seed,
+            threads,
+            sum_features=self._sums_features,
+            stored_only=p.zeros == "missing",
         )
 
         def fitted(outcome: Outcome) -> Fitted:
+            names = table.feature_names
             fitting = Fitting(
-                p.loss, p.scale, table.feature_names, outcome.history, outcome.stop_reason, pretraining
+                p.loss, p.scale, names, outcome.history, outcome.stop_reason, pretraining, zeros=p.zeros
             )
             return Fitted(plan, outcome.model, fitting)
 
@@ -351,13 +367,14 @@ class NetworkEstimator(
         if per_feature and loss != "mse":
             raise broken(owner, "metric", "'mse' when per_feature=True", metric)
         fitted, table, threads = self._prepared(X)
+        only_stored = stored_only(fitted, table)
         if per_feature:
-            return checked_values(fitted.model.feature_errors(table.rows, threads, True), table)
+            return checked_values(fitted.model.feature_errors(table.rows, threads, True, only_stored), table)
         interval = self._loss_interval(loss, fitted.fitting.scale)
         check_probabilities(table, loss, fitted.architecture, threads or _core.usable_threads())
         ends = None if interval is None else interval.ends
         sum_features = self._sums_features and metric == "loss"
-        errors = fitted.model.row_errors(table.rows, loss, threads, True, ends, sum_features)
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, ends, sum_features, only_stored)
         return checked_values(errors, table, interval)
 
     def score_samples(self, X: Any) -> Float32Array:
@@ -405,7 +422,9 @@ class NetworkEstimator(
     def _row_errors(self, table: Table, loss: str) -> Float32Array:
         """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
         fitted, table, threads = self._prepared(table)
-        return checked_values(fitted.model.row_errors(table.rows, loss, threads, True), table)
+        only_stored = stored_only(fitted, table)
+        errors = fitted.model.row_errors(table.rows, loss, threads, True, stored_only=only_stored)
+        return checked_values(errors, table)
 
     def _prepared(self, X: Any) -> tuple[Fitted, Table, int]:
         """Return the fitted model, X as a table of its features, and the threads to use.
@@ -414,9 +433,37 @@ class NetworkEstimator(
         """
         fitted, threads = self._require_fitted(), self._threads()
         missing = takes_missing(fitted.architecture)
-        table = as_table(X, type(self).__name__, "X", missing_allowed=missing)
+        table = as_table(
+            X,
+            type(self).__name__,
+            "X",
+            missing_allowed=missing,
+            sparse=self._takes_sparse and takes_sparse(fitted.architecture),
+        )
         check_features(table, fitted.features, fitted.fitting.feature_names)
+        if fitted.fitting.scale is not None and table.is_sparse:
+            raise InvalidDataError(
+                f"{table.owner}: X must be dense when scale={fitted.fitting.scale!r}, which it was fitted "
+                f"with. Got sparse data, {type(table.source).__name__}."
+            )
         return fitted, table, threads
+
+
+def takes_sparse(plan: Architecture) -> bool:
+    """Return whether a network computes everything of sparse rows; its last layer compares with them."""
+    return isinstance(plan.layers[-1], DenseLayer) and not takes_missing(plan)
+
+
+def stored_only(fitted: Fitted, table: Table) -> bool:
+    """Return whether errors count what sparse rows store alone; refuse rows that do not tell."""
+    if fitted.fitting.zeros == "values":
+        return False
+    if not table.is_sparse:
+        raise InvalidDataError(
+            f"{table.owner}: {table.name} must be sparse for errors when zeros='missing', which it was "
+            "fitted with: what is missing in dense rows, nothing tells. Got dense data."
+        )
+    return True
 
 
 def checked_values(result: _Array | None, table: Table, interval: Interval | None = None) -> _Array:

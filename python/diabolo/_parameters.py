@@ -39,6 +39,7 @@ LOSSES = (
     "kl_divergence",
 )
 METRICS = ("mse", "loss")
+ZEROS = ("values", "missing")
 
 
 class _Jobs(Integer):
@@ -87,6 +88,7 @@ RULES: dict[str, Rule] = {
     "dropout": Either(_RATE, Each(_RATE)),
     "batch_norm": Flag(),
     "scale": OrNone(Choice(("standard", "minmax"))),
+    "zeros": Choice(ZEROS),
     "random_state": RandomState(),
     "n_jobs": _Jobs(),
     "matmul_precision": Choice(MATMUL_PRECISIONS),

@@ -212,6 +212,7 @@ def _fitted_from(contents: _Contents, tensors: Tensors, second_part: str = "deco
     )
     facts["loss"] = Choice((*LOSSES, "gaussian")).convert(facts["loss"])
     facts["scale"] = RULES["scale"].convert(facts["scale"])
+    facts["zeros"] = RULES["zeros"].convert(facts.get("zeros", "values"))
     facts["stop_reason"] = str(facts["stop_reason"])
     weights = {name: tensors[name] for name in architecture.parameter_shapes()}
     return restored(

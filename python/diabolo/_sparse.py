@@ -81,6 +81,7 @@ class SparseAutoEncoder(AutoEncoder):
     """
 
     _in_files: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     sparsity: Literal["l1", "kl", "top_k"] = "l1"
     sparsity_weight: float = 1e-3
@@ -127,6 +128,15 @@ class SparseAutoEncoder(AutoEncoder):
             if getattr(p, name) != nothing:
                 rule = f"{nothing} when lazy_adam=True, which looks at no weight without a gradient"
                 raise broken(owner, name, rule, getattr(p, name))
+
+    @classmethod
+    def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:
+        p = parameters
+        if p.sparsity == "top_k" and not p.hidden_layer_sizes and p.k <= p.n_components // _LISTED_FROM:
+            rule = (
+                f"above n_components / {_LISTED_FROM} when {name} is sparse and hidden_layer_sizes is empty"
+            )
+            raise broken(owner, "k", rule, p.k)
 
     @classmethod
     def _architecture(cls, features: int, parameters: Any) -> Architecture:

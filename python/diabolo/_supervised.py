@@ -218,7 +218,7 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
         pretrained = autoencoder._require_fitted()
         encoder = encoder_of(pretrained, keep_noise=p.keep_noise)
         plan = supervised_network(encoder, meaning.outputs, p)
-        check_memory(owner, p, plan, rows.count, threads)
+        check_memory(owner, p, plan, rows, threads)
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
         model = model.with_weights({**model.get_weights(), **encoder.weights})
         scaler = pretrained.model.scaler()

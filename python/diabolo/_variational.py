@@ -13,7 +13,7 @@ from diabolo._architecture import Architecture, dense_architecture
 from diabolo._column_groups import check_probabilities
 from diabolo._inputs import Interval, as_table, check_features
 from diabolo._layers import DenseLayer, GaussianCodeLayer
-from diabolo._network_estimator import NetworkEstimator, checked_values
+from diabolo._network_estimator import NetworkEstimator, checked_values, stored_only
 from diabolo._parameters import RULES
 from diabolo._random import seed_from
 from diabolo._types import Float32Array, Float64Array
@@ -100,6 +100,7 @@ class VariationalAutoEncoder(NetworkEstimator):
 
     _in_files: ClassVar[bool] = True
     _sums_features: ClassVar[bool] = True
+    _takes_sparse: ClassVar[bool] = True
 
     likelihood: Literal["gaussian", "bernoulli", "categorical"] = "gaussian"
     categorical_groups: Sequence[Sequence[int]] | None = None
@@ -250,7 +251,9 @@ class VariationalAutoEncoder(NetworkEstimator):
         interval = self._loss_interval(loss, fitted.fitting.scale)
         check_probabilities(table, loss, fitted.architecture, threads or _core.usable_threads())
         ends = None if interval is None else interval.ends
-        evidence = fitted.model.evidence(table.rows, loss, importance, seed, samples, threads, True, ends)
+        evidence = fitted.model.evidence(
+            table.rows, loss, importance, seed, samples, threads, True, ends, stored_only(fitted, table)
+        )
         return checked_values(evidence, table, interval)
 
     def _seed(self, random_state: Any) -> int:
