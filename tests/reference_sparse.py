@@ -74,3 +74,29 @@ def loss_and_gradients(
     below, _ = reference.backward(encoder, weights, up, dcode, branches)
     gradients = {name: gradients[name] + below[name] for name in gradients}
     return value + penalty, value, gradients, r
+
+
+# A unit that was active in no row of the batch keeps its weights beside the code, and their moments.
+class LazyAdam(reference.Adam):
+    """Adam for top-k codes that leaves units without a gradient alone, as lazy or sparse Adam elsewhere."""
+
+    def __init__(self, into_code: str, out_of_code: str) -> None:
+        super().__init__()
+        self.into_code, self.out_of_code = into_code, out_of_code  # names of kernels
+        self.active: Array = np.empty(0, dtype=bool)  # (units,): of the batch at hand
+
+    def update(self, weights: Weights, gradients: Weights, rate: float) -> Weights:
+        """Return the weights after one step."""
+        before = {
+            name: tuple(moment.get(name, np.zeros_like(w)) for moment in (self.m, self.v))
+            for name, w in weights.items()
+        }
+        updated = super().update(weights, gradients, rate)
+        for name, active in (
+            (self.into_code, self.active[None, :]),
+            (self.out_of_code, self.active[:, None]),
+        ):
+            self.m[name] = np.where(active, self.m[name], before[name][0])
+            self.v[name] = np.where(active, self.v[name], before[name][1])
+            updated[name] = np.where(active, updated[name], weights[name])
+        return updated

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.base import clone
 
 import diabolo
 from diabolo import SGD, AutoEncoder, CosineDecay, RMSprop, StepDecay, _core, _network_estimator
@@ -357,3 +358,26 @@ def test_fingerprints(count: int) -> None:
     changed = X.copy()
     changed[-1, -1] += 1e-16 + np.spacing(changed[-1, -1])
     assert _core.Rows(changed).fingerprint(1) != expected
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        diabolo.ContractiveAutoEncoder(2, hidden_layer_sizes=(4,)),
+        diabolo.DenoisingAutoEncoder(2),
+        diabolo.SparseAutoEncoder(4),
+        diabolo.SparseAutoEncoder(4, sparsity="top_k", k=2),
+        diabolo.VariationalAutoEncoder(2, kl_warmup_epochs=3),
+    ],
+    ids=repr,
+)
+def test_every_kind_resumes(kind: AutoEncoder, X: Any, tmp_path: Path) -> None:
+    """Noise is a function of the step of the whole run; another hyper-parameter of the kind is refused."""
+    kind.set_params(epochs=EPOCHS, random_state=0, batch_size=32)
+    whole = clone(kind).fit(X)
+    cut = interrupted_fit(clone(kind).set_params(checkpoint=tmp_path / "run"), X, 2)
+    assert cut.n_iter_ == 2
+    assert_same(clone(kind).fit(X, resume_from=tmp_path / "run"), whole, X)
+    own = next(name for name in type(kind)._own_rules if isinstance(getattr(kind, name), float))
+    with pytest.raises(diabolo.InvalidParameterError, match=f"{own} must be .* as in the checkpoint"):
+        clone(kind).set_params(**{own: 0.25 + getattr(kind, own) / 2}).fit(X, resume_from=tmp_path / "run")

@@ -17,6 +17,7 @@ import reference
 from core_helpers import ISAS, Architecture, completed_weights, data, digest, trainer
 from diabolo import (
     AutoEncoder,
+    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
@@ -124,6 +125,8 @@ def test_partial_fit_against_the_reference() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
+        ContractiveAutoEncoder(2),
+        ContractiveAutoEncoder(2, hidden_layer_sizes=(3,)),
         DenoisingAutoEncoder(2),
         SparseAutoEncoder(2, sparsity="l1"),
         SparseAutoEncoder(2, sparsity="kl", sparsity_decay=0.0),

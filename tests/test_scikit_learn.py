@@ -27,6 +27,7 @@ from diabolo import (
     AutoEncoder,
     AutoEncoderClassifier,
     AutoEncoderRegressor,
+    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
@@ -43,6 +44,7 @@ from estimator_helpers import estimator
 # as large a step of a gradient's rounding error as of a gradient.
 ESTIMATORS = [
     AutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
+    ContractiveAutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
     DenoisingAutoEncoder(2, epochs=2, random_state=0),
     SparseAutoEncoder(2, epochs=2, optimizer="sgd", random_state=0),
     VariationalAutoEncoder(2, epochs=2, random_state=0),

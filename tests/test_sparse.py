@@ -33,18 +33,32 @@ KINDS: dict[str, dict[str, Any]] = {
     "kl": {"kl": 1e-1, "rho": 0.1},
     "both": {"l1": 1e-2, "kl": 1e-1, "rho": 0.2},
     "top_k": {"k": 7},
+    "top_k, listed": {"k": 5},  # few enough that neighbouring layers work on lists
 }
-CODE_ACTIVATIONS = {"l1": "tanh", "kl": "sigmoid", "both": "sigmoid", "top_k": "tanh"}
+CODE_ACTIVATIONS = {
+    "l1": "tanh",
+    "kl": "sigmoid",
+    "both": "sigmoid",
+    "top_k": "tanh",
+    "top_k, listed": "tanh",
+}
 
 
-def layers_of(kind: str, code_activation: str | None = None) -> tuple[list[Layer], list[Layer]]:
+def layers_of(
+    kind: str, code_activation: str | None = None, tied: bool = False
+) -> tuple[list[Layer], list[Layer]]:
     activation = code_activation or CODE_ACTIVATIONS[kind]
     encoder = [Layer("encoder.0", "tanh"), Layer("encoder.1", activation)]
-    return encoder, [Layer("decoder.0", "tanh"), Layer("decoder.1", "sigmoid")]
+    mirrored = ("encoder.1", "encoder.0") if tied else (None, None)
+    return encoder, [Layer("decoder.0", "tanh", mirrored[0]), Layer("decoder.1", "sigmoid", mirrored[1])]
 
 
 def core_model(
-    kind: str, isa: str | None = None, decay: float = 0.0, code_activation: str | None = None
+    kind: str,
+    isa: str | None = None,
+    decay: float = 0.0,
+    code_activation: str | None = None,
+    tied: bool = False,
 ) -> _core.Model:
     settings = KINDS[kind]
     sparse: _core.TopK | _core.ActivityPenalty
@@ -54,11 +68,11 @@ def core_model(
         sparse = _core.ActivityPenalty(
             UNITS, settings.get("l1", 0.0), settings.get("kl", 0.0), settings.get("rho", 0.05), decay
         )
-    encoder, decoder = layers_of(kind, code_activation)
+    encoder, decoder = layers_of(kind, code_activation, tied)
     widths = {"encoder.0": (FEATURES, HIDDEN), "encoder.1": (HIDDEN, UNITS)}
     widths |= {"decoder.0": (UNITS, HIDDEN), "decoder.1": (HIDDEN, FEATURES)}
     dense = [
-        _core.Dense(layer.name, *widths[layer.name], layer.activation, "glorot_uniform")
+        _core.Dense(layer.name, *widths[layer.name], layer.activation, "glorot_uniform", layer.tied_to or "")
         for layer in (*encoder, *decoder)
     ]
     with forced_isa(isa):
@@ -79,9 +93,10 @@ def oracle(
     mask: Any = None,
     running: Any = None,
     code_activation: str | None = None,
+    tied: bool = False,
 ) -> Any:
     settings = {name: value for name, value in KINDS[kind].items() if name != "k"}
-    encoder, decoder = layers_of(kind, code_activation)
+    encoder, decoder = layers_of(kind, code_activation, tied)
     return reference_sparse.loss_and_gradients(
         encoder, decoder, weights, x, "binary_crossentropy", mask=mask, running=running, **settings
     )
@@ -93,9 +108,10 @@ def test_the_oracle_s_gradients(kind: str) -> None:
     weights = {name: w.astype(np.float64) for name, w in core_model(kind).get_weights().items()}
     x = data(13, FEATURES).astype(np.float64)
     mask = None
-    if kind == "top_k":
+    if "k" in KINDS[kind]:
         encoder, _ = layers_of(kind)
-        mask = reference_sparse.kept_by_top_k(reference.forward(encoder, weights, x).y["encoder.1"], 7)
+        code = reference.forward(encoder, weights, x).y["encoder.1"]
+        mask = reference_sparse.kept_by_top_k(code, KINDS[kind]["k"])
     random = np.random.default_rng(1)
     direction = {name: random.normal(size=w.shape) for name, w in weights.items()}
     loss = oracle(kind, {n: w + 1e-30j * direction[n] for n, w in weights.items()}, x, mask)[0]
@@ -104,24 +120,30 @@ def test_the_oracle_s_gradients(kind: str) -> None:
     assert loss.imag / 1e-30 == pytest.approx(along, rel=1e-12)
 
 
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 @pytest.mark.parametrize(
-    ("kind", "code_activation"), [*((kind, None) for kind in KINDS), ("l1", "gelu"), ("top_k", "gelu")]
+    ("kind", "code_activation"),
+    [
+        *((kind, None) for kind in KINDS),
+        *((kind, "gelu") for kind in ("l1", "top_k", "top_k, listed")),
+        *((kind, "prelu") for kind in ("top_k", "top_k, listed")),
+    ],
 )
 @pytest.mark.parametrize("isa", ISAS)
-def test_gradients(isa: str, kind: str, code_activation: str | None) -> None:
-    """Over three slabs of a batch, or with kl over a batch as a whole."""
-    model = core_model(kind, isa, code_activation=code_activation)
+def test_gradients(isa: str, kind: str, code_activation: str | None, tied: bool) -> None:
+    """Over three slabs of a batch, or with kl or lists over a batch as a whole."""
+    model = core_model(kind, isa, code_activation=code_activation, tied=tied)
     x = data(600, FEATURES)
     mask = None
-    if kind == "top_k":
+    if "k" in KINDS[kind]:
         code = model.transform(_core.Rows(x), 1)
         mask = code != 0
-        assert (mask.sum(axis=1) == 7).all()
+        assert (mask.sum(axis=1) == KINDS[kind]["k"]).all()
     loss, reconstruction, gradients = trainer(model, x, loss="binary_crossentropy", batch_size=600).gradients(
         _core.Rows(x)
     )
     expected_loss, expected_reconstruction, expected, _ = oracle(
-        kind, model.get_weights(), x.astype(np.float64), mask, code_activation=code_activation
+        kind, model.get_weights(), x.astype(np.float64), mask, code_activation=code_activation, tied=tied
     )
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     assert reconstruction == pytest.approx(expected_reconstruction, rel=1e-6)
@@ -163,6 +185,40 @@ def test_running_means(isa: str) -> None:
     assert loss - reconstruction == pytest.approx(penalty, rel=1e-5)
 
 
+@pytest.mark.parametrize("lazy", [False, True], ids=["exact", "lazy"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_adam_on_lists(isa: str, lazy: bool) -> None:
+    """Small batches, so that most units are active in none: their moments decay, or stay."""
+    kind, steps, rows = "top_k, listed", 6, 4
+    model = core_model(kind, isa)
+    x = data(steps * rows, FEATURES)
+    rule = _core.UpdateRule.adam(0.9, 0.999, 1e-8, 0.0)
+    of = trainer(
+        model,
+        x,
+        loss="binary_crossentropy",
+        batch_size=rows,
+        rule=rule.lazy() if lazy else rule,
+        learning_rate=1e-2,
+        shuffle="none",
+    )
+    weights = {name: w.astype(np.float64) for name, w in model.get_weights().items()}
+    adam = reference_sparse.LazyAdam("encoder.1.kernel", "decoder.0.kernel") if lazy else reference.Adam()
+    seldom_active = 0
+    for step in range(steps):
+        batch = x[rows * step : rows * step + rows].astype(np.float64)
+        code = reference.forward(layers_of(kind)[0], weights, batch).y["encoder.1"]
+        mask = reference_sparse.kept_by_top_k(code, KINDS[kind]["k"])
+        if isinstance(adam, reference_sparse.LazyAdam):
+            adam.active = mask.any(axis=0)
+        seldom_active += int(np.sum(~mask.any(axis=0)))
+        weights = adam.update(weights, oracle(kind, weights, batch, mask)[2], 1e-2)
+    assert seldom_active > 0.5 * steps * UNITS  # or lazy and exact are the same
+    assert of.run_epoch(None).outcome == "completed"
+    for name, weight in completed_weights(of).items():
+        assert relative_error(weight, weights[name]) < 2e-5, name
+
+
 def top_k(x: Float32Array, k: int, isa: str, threads: int = 1) -> Float32Array:
     """Return the k greatest of each row, by a network that does nothing else."""
     units = x.shape[1]
@@ -174,7 +230,7 @@ def top_k(x: Float32Array, k: int, isa: str, threads: int = 1) -> Float32Array:
     return model.with_weights(weights).transform(_core.Rows(x), threads)
 
 
-@pytest.mark.parametrize("units", [1, 2, 15, 16, 17, 64, 97, 300])
+@pytest.mark.parametrize("units", [1, 2, 15, 16, 17, 64, 97, 300, 1500])
 @pytest.mark.parametrize("isa", ISAS)
 def test_top_k(isa: str, units: int) -> None:
     """With ties, signed zeros and negative numbers; every k of a narrow code, some of a wide one."""
@@ -183,7 +239,8 @@ def test_top_k(isa: str, units: int) -> None:
     x[10:20] = np.round(x[10:20])
     x[20:30] = -np.abs(x[20:30])
     x[30:] = 0.25
-    for k in {1, 2, units // 2, units - 1, units} & set(range(1, units + 1)):
+    x[31, units // 2 :] = 0.5  # many equals, some of them above the rest
+    for k in {1, 2, units // 50, units // 20, units // 2, units - 1, units} & set(range(1, units + 1)):
         expected = np.where(reference_sparse.kept_by_top_k(x, k), x, np.float32(0))
         np.testing.assert_array_equal(top_k(x, k, isa), expected)
 
@@ -274,6 +331,24 @@ def test_saved_pickled_and_loaded(kind: str, tied: bool, tmp_path: Path) -> None
         ({"sparsity_target": 1.0}, r"sparsity_target must be a number in \(0, 1\). Got 1.0"),
         ({"sparsity_decay": 1.0}, r"sparsity_decay must be a number in \[0, 1\). Got 1.0"),
         ({"k": 0}, "k must be an int >= 1. Got 0"),
+        (
+            {"lazy_adam": True},
+            "lazy_adam must be False unless sparsity='top_k' and k is at most n_components / 16. Got True",
+        ),
+        ({"lazy_adam": True, "sparsity": "top_k", "k": 2}, "lazy_adam must be False unless sparsity='top_k'"),
+        (
+            {"lazy_adam": True, "sparsity": "top_k", "k": 1, "optimizer": "sgd"},
+            "optimizer must be 'adam' or an Adam when lazy_adam=True. Got SGD",
+        ),
+        (
+            {"lazy_adam": True, "sparsity": "top_k", "k": 1, "optimizer": "adamw"},
+            "optimizer must be 'adam' or an Adam when lazy_adam=True. Got AdamW",
+        ),
+        (
+            {"lazy_adam": True, "sparsity": "top_k", "k": 1, "l2": 1e-3},
+            "l2 must be 0 when lazy_adam=True",
+        ),
+        ({"lazy_adam": "yes"}, "lazy_adam must be True or False"),
         ({"k": 25, "sparsity": "top_k"}, "k must be at most n_components=24 when sparsity='top_k'. Got 25"),
         (
             {"sparsity": "kl", "checkpoint": "run.safetensors"},

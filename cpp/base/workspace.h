@@ -2,6 +2,7 @@
 // starts.
 #pragma once
 
+#include <cstdint>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -55,26 +56,47 @@ class WorkspacePlan {
     return buffer;
   }
 
+  struct Integers {
+    Index offset = -1;  // -1: not booked
+
+    [[nodiscard]] explicit operator bool() const { return offset >= 0; }
+  };
+
+  /// Room for `count` integers of 32 bits.
+  [[nodiscard]] Integers book_integers(Index count) {
+    const Integers buffer{integers_};
+    integers_ = checked_sum(integers_, round_up(count, 16));
+    return buffer;
+  }
+
   [[nodiscard]] Index floats() const { return floats_; }
-  [[nodiscard]] Index bytes() const { return checked_product(floats_, sizeof(float)); }
+  [[nodiscard]] Index integers() const { return integers_; }
+  [[nodiscard]] Index bytes() const {
+    return checked_product(checked_sum(floats_, integers_), sizeof(float));
+  }
 
  private:
   static constexpr Index kOverread = 64;
   Index floats_ = 0;
+  Index integers_ = 0;
 };
 
 class Workspace {
  public:
-  explicit Workspace(const WorkspacePlan& plan) : floats_(plan.floats()) {}
+  explicit Workspace(const WorkspacePlan& plan) : floats_(plan.floats()), integers_(plan.integers()) {}
 
   /// A null view for a buffer that was not booked.
   [[nodiscard]] MatrixView<float> view(const WorkspacePlan::Buffer& b) {
     if (!b) return {};
     return {floats_.data() + b.offset, b.rows, b.cols, b.stride};
   }
+  [[nodiscard]] std::int32_t* integers(const WorkspacePlan::Integers& b) {
+    return b ? integers_.data() + b.offset : nullptr;
+  }
 
  private:
   AlignedBuffer<float> floats_;
+  AlignedBuffer<std::int32_t> integers_;
 };
 
 }  // namespace diabolo

@@ -9,11 +9,13 @@
 #include "kernels/epilogue.h"
 #include "kernels/evaluate.h"
 #include "kernels/gemm.h"
+#include "kernels/jacobian.h"
 #include "kernels/missing.h"
 #include "kernels/normalize.h"
 #include "kernels/pack.h"
 #include "kernels/pairs.h"
 #include "kernels/softmax.h"
+#include "kernels/sparse.h"
 #include "kernels/sparse_rows.h"
 #include "kernels/top_k.h"
 #include "kernels/update_rules.h"
@@ -25,16 +27,19 @@ void dense_forward(const DenseForward& f) {
   const auto finish = [&](Index panel, const float* tile, Index row, Index rows) {
     finish_forward(f, tile, tile_place(panel, f.weights.width, f.weights.outputs, row, rows));
   };
-  if (f.sparse_x) return multiply_stored_panels(f.sparse_x, f.weights, f.panels, finish);
+  if (f.sparse_x.columns != nullptr) return multiply_sparse(f.sparse_x, f.weights, f.panels, finish);
+  if (f.stored_x) return multiply_stored_panels(f.stored_x, f.weights, f.panels, finish);
   multiply_panels(f.products, {f.x, f.x_low}, f.weights, f.panels, finish);
 }
 
 void dense_input_gradient(const DenseInputGradient& g) {
-  multiply_panels(g.products, {g.delta, g.delta_low}, g.transposed, g.panels,
-                  [&](Index panel, const float* tile, Index row, Index rows) {
-                    finish_input_gradient(
-                        g, tile, tile_place(panel, g.transposed.width, g.transposed.outputs, row, rows));
-                  });
+  const auto finish = [&](Index panel, const float* tile, Index row, Index rows) {
+    finish_input_gradient(g, tile, tile_place(panel, g.transposed.width, g.transposed.outputs, row, rows));
+  };
+  if (g.sparse_delta.columns != nullptr) {
+    return multiply_sparse(g.sparse_delta, g.transposed, g.panels, finish);
+  }
+  multiply_panels(g.products, {g.delta, g.delta_low}, g.transposed, g.panels, finish);
 }
 
 void copy(const float* from, Index count, float* to) {
@@ -86,6 +91,37 @@ void clear_padding(Index unit_rows, Index width, Index used, float* values) {
   }
 }
 
+/// sum (16) = column sums of `terms` for 16 columns, block of rows by block of rows.
+void add_columns(MatrixView<const float> terms, Index column, bool begun, float* sum) {
+  for (Index block = 0; block < terms.rows; block += kRowBlock) {
+    const Index end = block + kRowBlock < terms.rows ? block + kRowBlock : terms.rows;
+    Vec total[kGroup / kLanes] = {};
+    for (Index r = block; r < end; ++r) {
+#pragma GCC unroll 4
+      for (Index j = 0; j < kGroup / kLanes; ++j) total[j] += load(terms.row(r) + column + j * kLanes);
+    }
+#pragma GCC unroll 4
+    for (Index j = 0; j < kGroup / kLanes; ++j) {
+      store(sum + j * kLanes, begun ? load(sum + j * kLanes) + total[j] : total[j]);
+    }
+    begun = true;
+  }
+}
+
+/// sum (unit_rows, width) += the weights, each column times its column's sum of the factors.
+void add_factored_weights(const DenseWeightGradient& g, const float* weights, Index unit_rows, float* sum) {
+  alignas(64) float factors[kWidestPanel];
+  for (Index j = 0; j < g.width; j += kGroup) {
+    add_columns(g.unit_factors, g.panel * g.width + j, false, factors + j);
+  }
+  for (Index i = 0; i < unit_rows; ++i) {
+    for (Index j = 0; j < g.width; j += kLanes) {
+      float* at = sum + i * g.width + j;
+      store(at, fma(load(weights + i * g.width + j), load(factors + j), load(at)));
+    }
+  }
+}
+
 bool dense_weight_gradient(const DenseWeightGradient& g) {
   alignas(64) float sum[kUnitBuffer];
   const Index unit_rows = g.inputs - g.unit_row < kUnitRows ? g.inputs - g.unit_row : kUnitRows;
@@ -94,7 +130,13 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
   const Index offset = (g.panel * g.inputs + g.unit_row) * g.width;
 
   if (g.add_stored) copy(g.gradient + offset, count, sum);
-  add_products(g, unit_rows, g.add_stored, sum);
+  if (g.term_count > 0) {
+    add_products(g, unit_rows, g.add_stored, sum);
+  } else if (!g.add_stored) {
+    clear_padding(unit_rows, g.width, 0, sum);
+  }
+  if (g.sparse_count > 0) add_sparse_products(g, unit_rows, used, sum);
+  if (g.unit_factors.data != nullptr) add_factored_weights(g, g.weights + offset, unit_rows, sum);
   if (used < g.width) clear_padding(unit_rows, g.width, used, sum);
   if (!g.last) {
     copy(sum, count, g.gradient + offset);
@@ -126,27 +168,12 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
   }
   const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
   const bool finite =
-      apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count}, sum, penalize);
+      g.touched_only ? apply_rule_where_touched(g, unit_rows, used, offset, sum)
+                     : apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count},
+                                  sum, penalize);
   refresh_copies({weights, g.unit_row, unit_rows, g.width, g.panel * g.width, used, g.inputs, g.outputs},
                  g.copies);
   return finite;
-}
-
-/// sum (16) = column sums of `terms` for 16 columns, block of rows by block of rows.
-void add_columns(MatrixView<const float> terms, Index column, bool begun, float* sum) {
-  for (Index block = 0; block < terms.rows; block += kRowBlock) {
-    const Index end = block + kRowBlock < terms.rows ? block + kRowBlock : terms.rows;
-    Vec total[kGroup / kLanes] = {};
-    for (Index r = block; r < end; ++r) {
-#pragma GCC unroll 4
-      for (Index j = 0; j < kGroup / kLanes; ++j) total[j] += load(terms.row(r) + column + j * kLanes);
-    }
-#pragma GCC unroll 4
-    for (Index j = 0; j < kGroup / kLanes; ++j) {
-      store(sum + j * kLanes, begun ? load(sum + j * kLanes) + total[j] : total[j]);
-    }
-    begun = true;
-  }
 }
 
 bool vector_gradient(const VectorGradient& g) {
@@ -248,6 +275,16 @@ const KernelTable table = {
     .activity_gradient = activity_gradient,
     .top_k = top_k,
     .top_k_gradient = top_k_gradient,
+    .top_k_list = top_k_list,
+    .sparse_dots = sparse_dots,
+    .squared_column_norms = squared_column_norms,
+    .jacobian_norm = jacobian_norm,
+    .tangent_forward = tangent_forward,
+    .tangent_backward = tangent_backward,
+    .squared_sums = squared_sums,
+    .scale_rows = scale_rows,
+    .add_rows = add_rows,
+    .random_signs = random_signs,
     .grouped_softmax = grouped_softmax,
     .sample_bernoulli = sample_bernoulli,
     .scaled_difference = scaled_difference,

@@ -146,12 +146,28 @@ struct LossEpilogue {
   const float* stored_weights = nullptr;
 };
 
+/// A matrix with k elements in each row, by rows: columns (rows, k), ascending in each row, and values.
+struct SparseRows {
+  const std::int32_t* columns = nullptr;  // null: there is none
+  MatrixView<const float> values;         // (rows, k)
+};
+
+/// The same matrix by columns: the elements e in [starts[c], starts[c + 1]) of column c lie in the row
+/// rows[e], ascending, and have the value values[places[e]].
+struct SparseColumns {
+  const std::int32_t* starts = nullptr;
+  const std::int32_t* rows = nullptr;
+  const std::int32_t* places = nullptr;
+  const float* values = nullptr;
+};
+
 /// y = f(x W + b) over all rows and the panels [first, last).
 struct DenseForward {
   Products products = Products::float32;
   MatrixView<const float> x;      // (rows, inputs), floats or pairs, as the weights
   MatrixView<const float> x_low;  // bfloat16_3x only
-  SparseView sparse_x{};          // (rows, inputs), in place of x: products of floats
+  SparseRows sparse_x;            // instead of x, if there is one, in float32
+  SparseView stored_x{};          // (rows, inputs), in place of x: products of floats
   Panels weights;                 // (inputs, outputs)
   Range panels;                   // which of them
   const float* bias = nullptr;    // (outputs), padded to whole panels with zeros
@@ -177,6 +193,7 @@ struct DenseInputGradient {
   Products products = Products::float32;
   MatrixView<const float> delta;      // (rows, outputs), floats or pairs, as the weights
   MatrixView<const float> delta_low;  // bfloat16_3x only
+  SparseRows sparse_delta;            // instead of delta, if there is one, in float32
   Panels transposed;                  // W^T (outputs, inputs)
   Range panels;
   ActivationGradient below;
@@ -223,16 +240,43 @@ struct GradientTerm {
   SparseView sparse_a{};      // in place of a
 };
 
+/// What the columns of a sparse matrix are of a weight.
+enum class SparseSide : std::uint8_t {
+  rows,     // its inputs: the term is S^T dense
+  columns,  // its outputs: dense^T S
+};
+
+/// One summand of a weight gradient that has few elements: rows in their order, whatever the blocks.
+struct SparseTerm {
+  SparseSide side = SparseSide::rows;
+  SparseColumns sparse;           // of a matrix (rows, inputs) or (rows, outputs)
+  MatrixView<const float> dense;  // (rows, the other side)
+};
+
+/// delta . row of W (units, outputs), for the k units of each row of the batch.
+struct SparseDots {
+  MatrixView<const float> delta;  // (rows, outputs)
+  Panels weights;
+  SparseRows sparse;       // which units
+  MatrixView<float> dots;  // (rows, k)
+};
+
 /// What happens to a finished gradient.
 enum class GradientUse : std::uint8_t {
   store,   // write it (penalties included when `penalize`) to `gradient`
   update,  // apply the rule to weights, moments and the packed copy on the spot
 };
 
-/// One unit of the weights phase: rows [row, row + 48) by one panel of a weight and its moments.
+/// One unit of the weights phase: rows [row, row + 48) by one panel of a weight and its moments. The gradient
+/// is the sum of the terms and, where there are `unit_factors`, of the weights themselves, column j times the
+/// sum of unit_factors' column j over the rows.
 struct DenseWeightGradient {
   const GradientTerm* terms = nullptr;
   int term_count = 0;
+  MatrixView<const float> unit_factors;  // (rows, outputs); data null: none
+  const SparseTerm* sparse_terms = nullptr;
+  int sparse_count = 0;
+  bool touched_only = false;  // update only rows or columns that have a gradient (adam, without penalties)
   std::int32_t* hints = nullptr;  // (rows), sparse terms only: places where reading may go on
   Index inputs = 0;
   Index outputs = 0;
@@ -444,6 +488,45 @@ struct TopKGradient {
   ActivationGradient below;
 };
 
+/// The squared Frobenius norm of the Jacobian of y = f(x W + b), one layer, row by row:
+///   sum over units of f'(z)^2 n,  n the squared norm of the unit's weights  (Rifai et al. 2011)
+/// and its gradients, each times `scale`, unless `direct` is null:
+///   direct        2 f'(z) f''(z) n       in z; for prelu, whose f'' is 0, 2 f'(z) n where z <= 0, in the
+///   slope unit_factors  2 f'(z)^2              times the weights: in the weights
+struct JacobianNorm {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;  // (rows, units): output or pre-activation, as the activation declares
+  const float* slope = nullptr;  // (units), prelu only
+  const float* squared_norms = nullptr;  // (units), padded
+  float scale = 1.0f;
+  const float* row_weights = nullptr;  // (rows): more factors of the gradients; null: all 1
+  MatrixView<float> norms;             // (rows, 1): without either
+  MatrixView<float> direct;
+  MatrixView<float> unit_factors;
+};
+
+/// A direction of the input on its way through a layer:  tangent = f'(z) product,  where the product is that
+/// of the tangent below with the weights.
+struct TangentForward {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;  // (rows, units)
+  const float* slope = nullptr;  // (units), prelu only
+  MatrixView<const float> product;
+  MatrixView<float> tangent;
+};
+
+/// The way back: a gradient in the tangent becomes one in the product, in place, and what the layer's own
+/// pre-activation has of it takes the product's place:
+///   product  gradient product f''(z);  for prelu gradient product where z <= 0, in the slope
+///   gradient gradient f'(z)
+struct TangentBackward {
+  Activation activation = Activation::identity;
+  MatrixView<const float> kept;  // (rows, units)
+  const float* slope = nullptr;  // (units), prelu only
+  MatrixView<float> gradient;
+  MatrixView<float> product;
+};
+
 /// Of each row, y_j = e^z_j / sum of e^z over the columns of j's group; columns of no group pass as they are.
 /// With a loss that joins columns, also that loss and its gradient at z, where nothing overflows: with
 /// targets t, weights w, a = w t,
@@ -528,6 +611,17 @@ struct KernelTable {
   void (*activity_gradient)(const ActivityGradient&);
   void (*top_k)(MatrixView<const float> x, Index k, MatrixView<float> y);
   void (*top_k_gradient)(const TopKGradient&);
+  // columns (rows, k), ascending in each row, and values (rows, k) of the k greatest
+  void (*top_k_list)(MatrixView<const float> x, Index k, std::int32_t* columns, MatrixView<float> values);
+  void (*sparse_dots)(const SparseDots&);
+  void (*squared_column_norms)(const Panels& w, Range columns, float* norms);  // columns in groups of 16
+  void (*jacobian_norm)(const JacobianNorm&);
+  void (*tangent_forward)(const TangentForward&);
+  void (*tangent_backward)(const TangentBackward&);
+  void (*squared_sums)(MatrixView<const float> y, MatrixView<float> sums);
+  void (*scale_rows)(MatrixView<const float> x, float factor, MatrixView<float> out);
+  void (*add_rows)(MatrixView<const float> x, MatrixView<float> to);
+  void (*random_signs)(const NoiseSource&, MatrixView<float> out);
   void (*grouped_softmax)(const GroupedSoftmax&);
   void (*sample_bernoulli)(const BernoulliSample&);
   void (*scaled_difference)(const ScaledDifference&);

@@ -39,7 +39,7 @@ LayerBooking Corruption::book(WorkspacePlan& plan, Index rows, Purpose purpose, 
 
 void Corruption::forward(const Pass& pass, const LayerBuffers& buffers, Range rows,
                          const kernels::LossEpilogue* /*loss*/) const {
-  if (buffers.sparse_input) return forward_sparse(pass, buffers, rows);
+  if (buffers.stored_input) return forward_sparse(pass, buffers, rows);
   if (buffers.output.data == buffers.input.data) return;
   kernels::Corrupt c;
   c.kind = spec_.kind;
@@ -56,12 +56,12 @@ void Corruption::forward(const Pass& pass, const LayerBuffers& buffers, Range ro
 }
 
 void Corruption::forward_sparse(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
-  if (buffers.sparse_output == nullptr) return;
+  if (buffers.stored_output == nullptr) return;
   kernels::MaskStored m;
   m.noise = noise_source(pass.step->noise, number_, rows.begin);
   m.threshold = threshold();
-  m.x = rows_of(buffers.sparse_input, rows);
-  m.y = buffers.sparse_output + rows.begin * m.x.stride;
+  m.x = rows_of(buffers.stored_input, rows);
+  m.y = buffers.stored_output + rows.begin * m.x.stride;
   pass.kernels.mask_stored(m);
 }
 

@@ -8,16 +8,24 @@
 #include "model/panel_pieces.h"
 
 namespace diabolo {
+namespace {
+
+/// Operations for one output of a layer whose input is a list, about: its length hardly ever exceeds this.
+constexpr double kCostOfSparseInput = 200.0;
+
+}  // namespace
+
 Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
-             bool trainable_below)
+             const DensePlace& place)
     : inputs_(spec.inputs),
       outputs_(spec.outputs),
       activation_(spec.activation),
-      products_(usable_products(table, spec.products, spec.inputs, spec.outputs)),
-      trainable_below_(trainable_below),
+      products_(place.takes_floats ? kernels::Products::float32
+                                   : usable_products(table, spec.products, spec.inputs, spec.outputs)),
       tied_(!spec.tied_to.empty()),
       trains_bias_(spec.trains_bias),
-      learns_variance_(spec.variance == OutputVariance::learned) {
+      learns_variance_(spec.variance == OutputVariance::learned),
+      place_(place) {
   require(inputs_ >= 1 && outputs_ >= 1, spec.name + " must have at least one input and one output.");
   require(plan.find(spec.name + ".bias") < 0, "two layers are named " + spec.name + ".");
   if (tied_) {
@@ -29,7 +37,9 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
             spec.name + " is tied to " + spec.tied_to + ", which multiplies in another precision.");
     plan.use_transposed_in_forward(kernel_);
   } else {
-    kernel_ = plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, trainable_below, products_);
+    const bool multiplies_by_transpose = place.trainable_below && !place.sparse_below;
+    kernel_ =
+        plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, multiplies_by_transpose, products_);
   }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
@@ -45,11 +55,15 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   LayerBooking booking;
   const bool training = purpose == Purpose::training;
   if (!training || !last) booking.output = plan.book(rows, outputs_);
-  booking.input_pairs = book_pairs(plan, rows, inputs_, products_, {true, training});
-  if (!training) return booking;
-  booking.delta_pairs = book_pairs(plan, rows, outputs_, products_, {trainable_below_, true});
-  if (!last && kernels::derivative_reads_preactivation(activation_)) {
+  const bool sums_over_rows = training && !place_.sparse_above;
+  booking.input_pairs = book_pairs(plan, rows, inputs_, products_, {true, sums_over_rows});
+  const bool takes_derivative = training || (place_.differentiated && purpose == Purpose::evaluation);
+  if (takes_derivative && !last && kernels::derivative_reads_preactivation(activation_)) {
     booking.preactivation = plan.book(rows, outputs_);
+  }
+  if (!training) return booking;
+  if (sums_over_rows) {
+    booking.delta_pairs = book_pairs(plan, rows, outputs_, products_, {place_.trainable_below, true});
   }
   booking.delta = plan.book(rows, outputs_);
   if (slope_ >= 0) booking.slope_terms = plan.book(rows, outputs_);
@@ -70,16 +84,17 @@ kernels::Panels Dense::backward_panels(const Parameters& parameters) const {
 kernels::DenseForward Dense::product(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
   kernels::DenseForward f;
   f.products = products_;
-  if (buffers.sparse_input) {  // products of floats: pairs of neighbours would be half empty
+  if (buffers.stored_input) {  // products of floats: pairs of neighbours would be half empty
     f.products = kernels::Products::float32;
-    f.sparse_x = rows_of(buffers.sparse_input, rows);
+    f.stored_x = rows_of(buffers.stored_input, rows);
   } else if (products_ == kernels::Products::float32) {
     f.x = constant(rows_of(buffers.input, rows));
+    if (buffers.sparse_input) f.sparse_x = buffers.sparse_input.values_of(rows);
   } else {
     f.x = constant(rows_of(buffers.input_pairs.along_columns[0], rows));
     f.x_low = constant(rows_of(buffers.input_pairs.along_columns[1], rows));
   }
-  f.weights = buffers.sparse_input ? pass.parameters.float_panels(kernel_) : forward_panels(pass.parameters);
+  f.weights = buffers.stored_input ? pass.parameters.float_panels(kernel_) : forward_panels(pass.parameters);
   f.bias = pass.parameters.weights(bias_);
   f.slope = slope_ < 0 ? nullptr : pass.parameters.weights(slope_);
   f.activation = activation_;
@@ -99,7 +114,7 @@ kernels::LossEpilogue Dense::with_variance(const Pass& pass, const LayerBuffers&
 }
 
 bool Dense::prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
-  if (products_ == kernels::Products::float32 || buffers.sparse_input) return false;
+  if (products_ == kernels::Products::float32 || buffers.stored_input) return false;
   pack_pairs(pass.kernels, buffers.input, buffers.input_pairs, rows);
   return true;
 }
@@ -154,13 +169,21 @@ kernels::ActivationGradient Dense::activation_gradient(const Parameters& paramet
 }
 
 void Dense::receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const {
-  if (products_ != kernels::Products::float32) {
+  if (products_ != kernels::Products::float32 && !place_.sparse_above) {
     pack_pairs(pass.kernels, buffers.delta, buffers.delta_pairs, rows);
   }
 }
 
 void Dense::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                            const kernels::ActivationGradient& below) const {
+  if (buffers.sparse_input) {
+    kernels::SparseDots g;
+    g.delta = constant(rows_of(buffers.delta, rows));
+    g.weights = forward_panels(pass.parameters);
+    g.sparse = buffers.sparse_input.values_of(rows);
+    g.dots = rows_of(buffers.sparse_input.gradients, rows);
+    return pass.kernels.sparse_dots(g);
+  }
   input_gradient_part(pass, buffers, rows, {}, below);
 }
 
@@ -170,6 +193,7 @@ void Dense::input_gradient_part(const Pass& pass, const LayerBuffers& buffers, R
   g.products = products_;
   if (products_ == kernels::Products::float32) {
     g.delta = constant(rows_of(buffers.delta, rows));
+    if (buffers.sparse_delta) g.sparse_delta = buffers.sparse_delta.gradients_of(rows);
   } else {
     g.delta = constant(rows_of(buffers.delta_pairs.along_columns[0], rows));
     g.delta_low = constant(rows_of(buffers.delta_pairs.along_columns[1], rows));
@@ -191,14 +215,16 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   const auto delta = constant(buffers.delta);
   const auto& inputs = buffers.input_pairs.along_rows;
   const auto& deltas = buffers.delta_pairs.along_rows;
-  if (buffers.sparse_input) {
-    list.add_product(kernel_, {{}, delta, buffers.sparse_input});
+  if (buffers.stored_input) {
+    list.add_product(kernel_, {{}, delta, buffers.stored_input});
+  } else if (buffers.sparse_input || buffers.sparse_delta) {
+    sparse_gradients(buffers, list);
   } else if (products_ == kernels::Products::float32) {
     add(buffers.input, buffers.delta);
   } else {
     add(inputs[0], deltas[0]);
   }
-  if (products_ == kernels::Products::bfloat16_3x && !buffers.sparse_input) {
+  if (products_ == kernels::Products::bfloat16_3x && !buffers.sparse_delta && !buffers.stored_input) {
     add(inputs[0], deltas[1]);
     add(inputs[1], deltas[0]);
   }
@@ -207,7 +233,24 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
   if (learns_variance_) list.add_column_sum(log_variance_, constant(buffers.variance_terms));
 }
 
+void Dense::sparse_gradients(const LayerBuffers& buffers, GradientList& list) const {
+  if (buffers.sparse_input) {
+    const auto side = tied_ ? kernels::SparseSide::columns : kernels::SparseSide::rows;
+    list.add_sparse_product(kernel_,
+                            {side, buffers.sparse_input.columns_of_values(), constant(buffers.delta)});
+  } else {
+    const auto columns = buffers.sparse_delta.columns_of_gradients();
+    list.add_sparse_product(kernel_, {kernels::SparseSide::columns, columns, constant(buffers.input)});
+  }
+}
+
+void Dense::batch_statistics(const Pass& /*pass*/, const LayerBuffers& buffers, Range units,
+                             Index rows) const {
+  if (units.begin == 0 && units.size() > 0) buffers.sparse_input.order_by_columns(rows);
+}
+
 double Dense::forward_cost() const {
+  if (place_.sparse_below) return kCostOfSparseInput * static_cast<double>(outputs_);
   return 2.0 * static_cast<double>(inputs_) * static_cast<double>(outputs_);
 }
 

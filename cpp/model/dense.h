@@ -23,11 +23,20 @@ struct DenseSpec {
   bool trains_bias = true;  // false: it stays 0, for batch normalisation takes it away again
 };
 
+/// What a dense layer needs to know of its neighbours.
+struct DensePlace {
+  bool trainable_below = false;  // a layer below wants the gradient at this one's input
+  bool differentiated = false;   // one above wants this one's derivative, also where nobody trains
+  bool sparse_below = false;     // the layer below passes a list on, for each row
+  bool sparse_above = false;     // the layer above does, of this one's outputs
+  bool takes_floats = false;     // its weights are read otherwise than by its own products
+};
+
 class Dense final : public Layer {
  public:
-  /// Declares its parameters in `plan`. `trainable_below` says whether a layer below
-  /// this one wants the gradient at its input.
-  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec, bool trainable_below);
+  /// Declares its parameters in `plan`.
+  Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
+        const DensePlace& place);
 
   [[nodiscard]] Index inputs() const override { return inputs_; }
   [[nodiscard]] Index outputs() const override { return outputs_; }
@@ -39,7 +48,7 @@ class Dense final : public Layer {
   void receive_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
-  [[nodiscard]] bool shares_units() const override { return true; }
+  [[nodiscard]] bool shares_units() const override { return !place_.sparse_below; }
   [[nodiscard]] bool prepare_input(const Pass& pass, const LayerBuffers& buffers, Range rows) const override;
   void forward_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
                     bool last) const override;
@@ -48,13 +57,22 @@ class Dense final : public Layer {
   void input_gradient_part(const Pass& pass, const LayerBuffers& buffers, Range rows, UnitPart part,
                            const kernels::ActivationGradient& below) const override;
   void list_gradients(const LayerBuffers& buffers, GradientList& list) const override;
-  [[nodiscard]] OnSparseRows on_sparse_rows(Purpose /*purpose*/) const override {
-    return OnSparseRows::multiplies;
+
+  /// The lists of the layer below, ordered by units, are made between two meetings.
+  [[nodiscard]] bool has_statistics() const override { return place_.sparse_below; }
+  void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
+                        Index rows) const override;
+
+  /// (A gradient of which few elements are listed has no product with sparse rows.)
+  [[nodiscard]] OnSparseRows on_sparse_rows(Purpose purpose) const override {
+    const bool listed = purpose == Purpose::training && place_.sparse_above;
+    return listed ? OnSparseRows::refuses : OnSparseRows::multiplies;
   }
   [[nodiscard]] double forward_cost() const override;
   [[nodiscard]] kernels::Products products() const { return products_; }
 
  private:
+  void sparse_gradients(const LayerBuffers& buffers, GradientList& list) const;
   /// The forward product of some rows, without a loss.
   [[nodiscard]] kernels::DenseForward product(const Pass& pass, const LayerBuffers& buffers,
                                               Range rows) const;
@@ -67,7 +85,6 @@ class Dense final : public Layer {
   const Index outputs_;
   const kernels::Activation activation_;
   const kernels::Products products_;
-  const bool trainable_below_;
   const bool tied_;
   int kernel_ = -1;
   int bias_ = -1;
@@ -75,6 +92,7 @@ class Dense final : public Layer {
   int log_variance_ = -1;
   const bool trains_bias_;
   const bool learns_variance_;
+  const DensePlace place_;
 };
 
 }  // namespace diabolo

@@ -13,6 +13,9 @@ namespace {
 /// Columns of a vector in one unit of work.
 constexpr Index kUnitColumns = 256;
 
+/// A term with few elements, as a share of a dense one: what it costs beside it is the update.
+constexpr double kCostOfSparseTerm = 0.1;
+
 Index blocks(Index n) { return (n + kernels::kGroup - 1) / kernels::kGroup; }
 
 /// Double precision and a fixed order: the canonical one of the blocks.
@@ -42,6 +45,16 @@ void GradientList::add_product(int number, const kernels::GradientTerm& term) {
   target.terms[static_cast<std::size_t>(target.term_count++)] = term;
 }
 
+void GradientList::add_sparse_product(int number, const kernels::SparseTerm& term) {
+  Target& target = target_for(number);
+  assert(target.sparse_count < kMostSparseTerms);
+  target.sparse_terms[static_cast<std::size_t>(target.sparse_count++)] = term;
+}
+
+void GradientList::add_factored_weights(int number, MatrixView<const float> factors) {
+  target_for(number).unit_factors = factors;
+}
+
 void GradientList::add_column_sum(int number, MatrixView<const float> terms) {
   Target& target = target_for(number);
   target.terms[0].b = terms;
@@ -65,8 +78,8 @@ void GradientList::finish(bool with_penalty, bool with_norm) {
     for (Index panel = 0; panel < (p.cols + p.width - 1) / p.width; ++panel) {
       for (Index row = 0; row < p.rows; row += kernels::kUnitRows) {
         const Index rows = std::min(kernels::kUnitRows, p.rows - row);
-        units_.push_back(
-            {t, row, panel, {}, 2.0 * static_cast<double>(rows * p.width) * target.term_count, 0.0});
+        const double terms = target.term_count + kCostOfSparseTerm * target.sparse_count;
+        units_.push_back({t, row, panel, {}, 2.0 * static_cast<double>(rows * p.width) * terms, 0.0});
       }
     }
   }
@@ -123,6 +136,11 @@ bool GradientList::run_kernel(const Unit& unit, const GradientPass& pass, const 
   kernels::DenseWeightGradient g;
   g.terms = terms.data();
   g.term_count = target.term_count;
+  g.sparse_terms = target.sparse_terms.data();
+  g.sparse_count = target.sparse_count;
+  g.touched_only = pass.lazy && target.sparse_count > 0;
+  g.unit_factors = target.unit_factors;
+  g.unit_factors.rows = pass.rows;
   g.hints = pass.hints;
   g.inputs = p.rows;
   g.outputs = p.cols;

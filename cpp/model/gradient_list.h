@@ -25,6 +25,7 @@ struct GradientPass {
   bool add_stored = false;  // earlier slabs of the batch left their sums
   bool last = true;         // no slab follows
   kernels::GradientUse use = kernels::GradientUse::update;
+  bool lazy = false;  // of kernels with sparse terms, only rows and columns that have a gradient are updated
   std::int32_t* hints = nullptr;  // (rows), this worker's own; for sparse rows alone
 };
 
@@ -34,6 +35,12 @@ class GradientList {
 
   /// Kernel `number` gets the term a^T b, (rows, inputs)^T (rows, outputs); of pairs, if its products are.
   void add_product(int number, const kernels::GradientTerm& term);
+
+  /// Kernel `number` gets a term with few elements. It must have no other terms but such.
+  void add_sparse_product(int number, const kernels::SparseTerm& term);
+
+  /// Kernel `number` gets its own weights, each column times the column sum of `factors` (rows, outputs).
+  void add_factored_weights(int number, MatrixView<const float> factors);
 
   /// Vector `number` is the column sum of `terms` (rows, units).
   void add_column_sum(int number, MatrixView<const float> terms);
@@ -58,12 +65,16 @@ class GradientList {
 
  private:
   static constexpr int kMostTerms = 6;  // two layers with tied weights, three products each
+  static constexpr int kMostSparseTerms = 2;
 
   struct Target {
     int parameter = 0;
     std::array<kernels::GradientTerm, kMostTerms> terms;
     int term_count = 0;
-    Index first_sum = 0;  // in penalty_sums_ and square_sums_
+    std::array<kernels::SparseTerm, kMostSparseTerms> sparse_terms;
+    int sparse_count = 0;
+    MatrixView<const float> unit_factors;  // data null: none
+    Index first_sum = 0;                   // in penalty_sums_ and square_sums_
   };
   /// A unit of a kernel (first row, panel), or a range of a vector's columns.
   struct Unit {

@@ -230,7 +230,7 @@ PassOutcome Inference::stored_feature_errors(const Rows& rows, MatrixView<float>
                                              bool stored_only) const {
   return run(rows, network_.all(), scaler_, nullptr,
              [&](const NetworkBuffers& buffers, Range here, Index first, const float*) {
-               const SparseView x = rows_of(buffers.of_layer.front().sparse_input, here);
+               const SparseView x = rows_of(buffers.of_layer.front().stored_input, here);
                for (Index r = 0; r < here.size(); ++r) {
                  const float* y = buffers.output().row(here.begin + r);
                  float* to = out.row(first + r);

@@ -73,6 +73,10 @@ class Inference {
   /// out (rows, code units): standard deviations of the codes of a variational autoencoder.
   [[nodiscard]] PassOutcome code_deviations(const Rows& rows, MatrixView<float> out) const;
 
+  /// out (rows): the squared Frobenius norm of the code's Jacobian in the network's inputs, exact for any
+  /// depth. Below the code there may be dense layers alone, beside a penalty on this norm.
+  [[nodiscard]] PassOutcome squared_jacobian_norms(const Rows& rows, double* out) const;
+
   /// out (rows, features): squared error, in the network's units; with `stored_only` 0 where sparse rows
   /// store nothing.
   [[nodiscard]] PassOutcome feature_errors(const Rows& rows, MatrixView<float> out,

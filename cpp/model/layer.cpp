@@ -20,6 +20,9 @@ kernels::ActivationGradient Layer::activation_gradient(const Parameters& /*param
   return g;
 }
 
+void Layer::amend_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/,
+                           Index /*layer*/) const {}
+
 void Layer::receive_gradient(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/) const {}
 
 bool Layer::prepare_input(const Pass& /*pass*/, const LayerBuffers& /*buffers*/, Range /*rows*/) const {

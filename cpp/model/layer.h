@@ -13,25 +13,28 @@
 #include "model/gradient_list.h"
 #include "model/pairs.h"
 #include "model/parameters.h"
+#include "model/sparse_code.h"
 
 namespace diabolo {
 
 /// What a layer needs in a workspace. Buffers that are not needed stay unbooked.
 struct LayerBooking {
-  WorkspacePlan::Buffer output;           // (rows, outputs)
-  WorkspacePlan::Buffer preactivation;    // (rows, outputs)
-  WorkspacePlan::Buffer delta;            // (rows, outputs): dL/d pre-activation
-  WorkspacePlan::Buffer slope_terms;      // (rows, outputs)
-  WorkspacePlan::Buffer variance_terms;   // (rows, outputs): dL/d log-variance
-  WorkspacePlan::Buffer element_weights;  // (rows, outputs): factors of the elements' losses
-  WorkspacePlan::Buffer noise;            // (rows, outputs): what was added
-  WorkspacePlan::Buffer row_penalty;      // (rows, 1): without its weight
-  WorkspacePlan::Buffer unit_statistics;  // (a few, outputs): of the whole batch, or kept from step to step
-  WorkspacePlan::Buffer scale_terms;      // (rows, outputs): terms of the gradient of a scale
+  WorkspacePlan::Buffer output;            // (rows, outputs)
+  WorkspacePlan::Buffer preactivation;     // (rows, outputs)
+  WorkspacePlan::Buffer delta;             // (rows, outputs): dL/d pre-activation
+  WorkspacePlan::Buffer slope_terms;       // (rows, outputs)
+  WorkspacePlan::Buffer variance_terms;    // (rows, outputs): dL/d log-variance
+  WorkspacePlan::Buffer element_weights;   // (rows, outputs): factors of the elements' losses
+  WorkspacePlan::Buffer noise;             // (rows, outputs): what was added
+  WorkspacePlan::Buffer row_penalty;       // (rows, 1): without its weight
+  WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch, or kept from step to step
+  WorkspacePlan::Buffer scale_terms;       // (rows, outputs): terms of the gradient of a scale
+  SparseBooking sparse;                    // of a layer whose outputs are few
+  std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
   Pairs<WorkspacePlan::Buffer> input_pairs;
   Pairs<WorkspacePlan::Buffer> delta_pairs;
-  std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
-  bool passes_input_on = false;            // its output is its input: nothing is booked for it
+  bool passes_input_on = false;  // its output is its input: nothing is booked for it
+  bool sees_below = false;       // it wants the buffers of the layers below
 };
 
 /// The same in a workspace, with the layer's input: the output of the layer below, or the batch.
@@ -47,12 +50,16 @@ struct LayerBuffers {
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  SparseCode sparse;        // what goes out, where it is few elements a row: then there is no output
+  SparseCode sparse_input;  // the same of the layer below: then there is no input
+  SparseCode sparse_delta;  // of the layer above, through which gradients come: the delta has no others
   std::vector<MatrixView<float>> own;
+  std::vector<LayerBuffers> below;  // of the layers below, from the input on, where the layer wants them
   MatrixView<float> scale_terms;
   Pairs<MatrixView<float>> input_pairs;
   Pairs<MatrixView<float>> delta_pairs;
-  SparseView sparse_input{};       // in place of input
-  float* sparse_output = nullptr;  // values in the same places, of a layer that adds noise in training
+  SparseView stored_input{};       // in place of input: rows as sparse matrices store them
+  float* stored_output = nullptr;  // values in the same places, of a layer that adds noise in training
 };
 
 /// What a layer of a network does with sparse rows.
@@ -141,6 +148,11 @@ class Layer {
   virtual void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                               const kernels::ActivationGradient& below) const = 0;
 
+  /// Whether gradients of its penalty reach layers below past those between. Then amend_gradient adds them to
+  /// the gradient at the pre-activation of each layer below, as soon as that is there.
+  [[nodiscard]] virtual bool amends_below() const { return false; }
+  virtual void amend_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows, Index layer) const;
+
   // ---- Layers whose units can be shared out ----
 
   /// Whether the outputs of forward, and the inputs of input_gradient, can be computed in parts, each for
@@ -168,9 +180,11 @@ class Layer {
 
   // ---- Penalties and statistics, of the layers that have any ----
 
-  /// Whether forward needs something of all rows of the batch. Then the rows phase is split before it, a slab
-  /// is the whole batch, and batch_statistics comes first, for the units of each worker.
+  /// Whether forward needs something of all rows of the batch (then a slab is the whole batch) or, with
+  /// statistics alone, of the weights. For either the rows phase is split before it, and batch_statistics
+  /// comes first, for the units of each worker.
   [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
+  [[nodiscard]] virtual bool has_statistics() const { return needs_whole_batch(); }
   virtual void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units, Index rows) const;
 
   /// Whether input_gradient needs something of all deltas of the batch: then gradient_statistics comes

@@ -34,7 +34,7 @@ bool LayeredPass::forward_layer(Index i, const kernels::LossEpilogue* loss) cons
   const Layer& layer = network_.layer(i);
   const LayerBuffers& buffers = buffers_.at(i);
   Worker& worker = pass_.worker;
-  if (i > 0 && layer.needs_whole_batch()) {
+  if (i > 0 && layer.has_statistics()) {
     const Range units = worker.share(layer.outputs(), kernels::kGroup);
     layer.batch_statistics(pass_, buffers, units, slab_rows_);
     if (worker.meet()) return true;
@@ -71,6 +71,7 @@ bool LayeredPass::backward() const {
       layer.input_gradient(pass_, buffers, mine_, below);
     }
     if (pass_.worker.meet()) return true;
+    if (mine_.size() > 0) network_.amend_gradient(pass_, buffers_, mine_, i);
   }
   return false;
 }

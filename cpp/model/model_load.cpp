@@ -108,6 +108,7 @@ LayerSpec layer_from(const JsonValue& layer) {
     return ActivityPenaltySpec{units, real(layer, "l1"), real(layer, "kl"), real(layer, "target"),
                                real(layer, "decay")};
   }
+  if (kind == "jacobian_penalty") return JacobianPenaltySpec{units, real(layer, "weight")};
   if (kind == "missing_values") return MissingValuesSpec{units, flag(layer, "rescale")};
   if (kind == "dropout") return DropoutSpec{units, real(layer, "rate")};
   if (kind == "batch_norm") {

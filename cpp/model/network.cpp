@@ -1,6 +1,8 @@
 // See network.h.
 #include "model/network.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace diabolo {
@@ -10,8 +12,15 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
   require(code_layers >= 1 && code_layers < static_cast<Index>(specs.size()),
           "a network needs at least one layer before and one after the code.");
   for (const LayerSpec& spec : specs) {
-    const bool trainable_below = !parameter_plan_.list().empty();
-    layers_.push_back(make_layer(spec, table_, parameter_plan_, {static_cast<int>(size()), trainable_below}));
+    LayerPlace place;
+    place.number = static_cast<int>(size());
+    place.trainable_below = !parameter_plan_.list().empty();
+    place.below = {specs.data(), static_cast<std::size_t>(size())};
+    place.above = {specs.data() + size() + 1, specs.size() - static_cast<std::size_t>(size()) - 1};
+    place.differentiated = std::any_of(place.above.begin(), place.above.end(), [](const LayerSpec& above) {
+      return std::holds_alternative<JacobianPenaltySpec>(above);
+    });
+    layers_.push_back(make_layer(spec, table_, parameter_plan_, place));
     const Index i = size() - 1;
     require(i == 0 || layer(i - 1).outputs() == layer(i).inputs(),
             "layer " + std::to_string(i) + " takes " + std::to_string(layer(i).inputs()) +
@@ -19,7 +28,11 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
     if (parameter_plan_.list().empty()) first_trainable_ = size();
     if (layer(i).needs_whole_batch()) needs_whole_batch_ = true;
     if (layer(i).has_penalty()) has_penalty_ = true;
-    if (i == 0 || layer(i).needs_whole_batch()) segments_.push_back({i, i});
+    if (layer(i).amends_below()) {
+      require(amending_ < 0, "a network can have one penalty on a Jacobian.");
+      amending_ = i;
+    }
+    if (i == 0 || layer(i).has_statistics()) segments_.push_back({i, i});
     segments_.back().end = i + 1;
   }
 }
@@ -60,6 +73,14 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.scale_terms = workspace.view(b.scale_terms);
     layer_buffers.element_weights_below = buffers.element_weights;
     layer_buffers.element_weights = workspace.view(b.element_weights);
+    layer_buffers.sparse = lay_out_sparse(b.sparse, workspace);
+    if (layer_buffers.sparse) {
+      if (!buffers.of_layer.empty()) buffers.of_layer.back().sparse_delta = layer_buffers.sparse;
+    } else if (!buffers.of_layer.empty()) {
+      layer_buffers.sparse_input = buffers.of_layer.back().sparse;
+    }
+    for (const WorkspacePlan::Buffer& own : b.own) layer_buffers.own.push_back(workspace.view(own));
+    if (b.sees_below) layer_buffers.below = buffers.of_layer;
     layer_buffers.input_pairs = diabolo::lay_out(b.input_pairs, workspace);
     layer_buffers.delta_pairs = diabolo::lay_out(b.delta_pairs, workspace);
     if (layer_buffers.element_weights.data != nullptr) {
@@ -76,6 +97,20 @@ void Network::forward(const Pass& pass, const NetworkBuffers& buffers, Range lay
   for (Index i = layers.begin; i < layers.end; ++i) {
     layer(i).forward(pass, buffers.at(i), rows, i + 1 == buffers.layers.end ? loss : nullptr);
   }
+}
+
+void Network::amend_gradient(const Pass& pass, const NetworkBuffers& buffers, Range rows, Index i) const {
+  if (i <= amending_) layer(amending_).amend_gradient(pass, buffers.at(amending_), rows, i - 1);
+}
+
+void Network::weight_statistics(const Pass& pass, const NetworkBuffers& buffers) const {
+  bool any = false;
+  for (Index i = buffers.layers.begin; i < buffers.layers.end; ++i) {
+    if (!layer(i).has_statistics() || layer(i).needs_whole_batch()) continue;
+    layer(i).batch_statistics(pass, buffers.at(i), pass.worker.share(layer(i).outputs(), kernels::kGroup), 0);
+    any = true;
+  }
+  if (any) static_cast<void>(pass.worker.meet());
 }
 
 Index Network::layers_before_first_product(Purpose purpose) const {

@@ -61,9 +61,15 @@ class Network {
                                     bool sparse_rows = false) const;
   [[nodiscard]] NetworkBuffers lay_out(const NetworkBooking& booking, Workspace& workspace) const;
 
-  /// All layers, cut before each that needs the whole batch.
+  /// All layers, cut before each that has statistics.
   [[nodiscard]] const std::vector<Range>& segments() const { return segments_; }
   [[nodiscard]] bool needs_whole_batch() const { return needs_whole_batch_; }
+
+  /// To the gradient that layer i has given the one below: what a layer above adds to it.
+  void amend_gradient(const Pass& pass, const NetworkBuffers& buffers, Range rows, Index i) const;
+
+  /// A worker's share of the statistics of weights, for passes outside of training: all meet afterwards.
+  void weight_statistics(const Pass& pass, const NetworkBuffers& buffers) const;
   [[nodiscard]] bool has_penalty() const { return has_penalty_; }
 
   /// How many layers come before the one that turns sparse rows into dense ones. Throws
@@ -93,6 +99,7 @@ class Network {
       if (rows.size() == 0) continue;
       const auto below = layer(i - 1).activation_gradient(pass.parameters, buffers.at(i - 1));
       layer(i).input_gradient(pass, buffers.at(i), rows, below);
+      amend_gradient(pass, buffers, rows, i);
     }
   }
 
@@ -104,6 +111,7 @@ class Network {
   const std::vector<LayerSpec> specs_;
   const Index code_layers_;
   Index first_trainable_ = 0;
+  Index amending_ = -1;  // the layer that amends gradients below it, if any
   ParameterPlan parameter_plan_;
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Range> segments_;

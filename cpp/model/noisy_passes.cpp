@@ -69,6 +69,7 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
   const bool stopped = team.run([&](Worker& worker) {
     StepContext step = context;
     const Pass pass{network_.kernels(), parameters_, worker, &step};
+    network_.weight_statistics(pass, buffers);
     const Range share = worker.share(rows.count());
     const Index mine = worker.index() * at_once;  // the worker's own rows of the buffers
     for (Index first = share.begin; first < share.end; first += at_once) {

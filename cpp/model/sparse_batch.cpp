@@ -52,9 +52,9 @@ void SparseBatch::attach_to(NetworkBuffers& buffers) {
   SparseView input = view();
   for (Index i = 0; i <= noisy_layers_; ++i) {
     LayerBuffers& layer = buffers.of_layer[static_cast<std::size_t>(i)];
-    layer.sparse_input = input;
+    layer.stored_input = input;
     if (i == noisy_layers_ || noisy_.size() == 0) continue;
-    layer.sparse_output = noisy_.data();
+    layer.stored_output = noisy_.data();
     input.values = noisy_.data();
   }
 }

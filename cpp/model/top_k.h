@@ -9,11 +9,15 @@ namespace diabolo {
 struct TopKSpec {
   Index units = 0;
   Index k = 0;
+
+  /// Whether k is so small that scattered reads of a row's k elements take less time than all zeros: then
+  /// they may go on as a list, and neighbouring layers work on these alone.
+  [[nodiscard]] bool is_short() const { return k <= units / 16; }
 };
 
 class TopK final : public Layer {
  public:
-  explicit TopK(const TopKSpec& spec);
+  TopK(const TopKSpec& spec, bool passes_a_list);
 
   [[nodiscard]] Index inputs() const override { return spec_.units; }
   [[nodiscard]] Index outputs() const override { return spec_.units; }
@@ -23,6 +27,9 @@ class TopK final : public Layer {
   void input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
                       const kernels::ActivationGradient& below) const override;
 
+  [[nodiscard]] bool needs_whole_batch() const override { return passes_a_list_; }
+  [[nodiscard]] bool has_statistics() const override { return false; }
+
   [[nodiscard]] Index tallies() const override { return spec_.units; }
   void observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const override;
   [[nodiscard]] std::vector<Measure> measures(const double* tallies, Index rows) const override;
@@ -30,7 +37,11 @@ class TopK final : public Layer {
   [[nodiscard]] double forward_cost() const override;
 
  private:
+  void list_gradient(const LayerBuffers& buffers, Range rows, const Pass& pass,
+                     const kernels::ActivationGradient& below) const;
+
   const TopKSpec spec_;
+  const bool passes_a_list_;
 };
 
 }  // namespace diabolo

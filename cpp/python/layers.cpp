@@ -52,6 +52,10 @@ void define_layers(py::module_& m) {
   py::class_<TopKSpec>(m, "TopK").def(py::init([](Index units, Index k) { return TopKSpec{units, k}; }),
                                       py::arg("units"), py::arg("k"));
 
+  py::class_<JacobianPenaltySpec>(m, "JacobianPenalty")
+      .def(py::init([](Index units, double weight) { return JacobianPenaltySpec{units, weight}; }),
+           py::arg("units"), py::arg("weight"));
+
   py::class_<MissingValuesSpec>(m, "MissingValues")
       .def(py::init([](Index units, bool rescale) { return MissingValuesSpec{units, rescale}; }),
            py::arg("units"), py::arg("rescale") = true);

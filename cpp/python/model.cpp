@@ -76,6 +76,20 @@ std::optional<FloatArray> infer(const Model& model, const PyRows& rows, Index co
   return out;
 }
 
+/// None if a value is refused.
+std::optional<py::array_t<double>> squared_jacobian_norms(const Model& model, const PyRows& rows, int threads,
+                                                          bool finite) {
+  std::vector<double> out(static_cast<std::size_t>(rows.rows.count()));
+  PythonHook hook;
+  const PassOutcome outcome = without_gil(hook, [&](PollHook* h) {
+    Inference inference(model, threads, h);
+    refuse({finite, {}}, inference);
+    return inference.squared_jacobian_norms(rows.rows, out.data());
+  });
+  if (outcome == PassOutcome::invalid_value) return std::nullopt;
+  return as_array(std::move(out));
+}
+
 /// In nats a row: the objective is summed over features. None if a value is refused.
 std::optional<py::array_t<double>> evidence(const Model& model, const PyRows& rows, const std::string& loss,
                                             bool importance, std::uint64_t seed, std::int64_t samples,
@@ -204,6 +218,8 @@ void define_model(py::module_& m) {
                 [&](const Inference& i, MatrixView<float> out) { return i.code_deviations(rows.rows, out); });
           },
           py::arg("rows"), py::arg("threads"), py::arg("finite") = false)
+      .def("squared_jacobian_norms", &squared_jacobian_norms, py::arg("rows"), py::arg("threads"),
+           py::arg("finite") = false)
       .def("evidence", &evidence, py::arg("rows"), py::arg("loss"), py::arg("importance"), py::arg("seed"),
            py::arg("samples"), py::arg("threads"), py::arg("finite") = false,
            py::arg("interval") = py::none(), py::arg("stored_only") = false);

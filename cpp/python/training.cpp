@@ -150,6 +150,11 @@ void define_training(py::module_& m) {
                     s.weight_decay = weight_decay;
                     return s;
                   })
+      .def("lazy",
+           [](OptimizerSettings self) {
+             self.lazy = true;
+             return self;
+           })
       .def_static("rmsprop", [](double rho, double epsilon) {
         OptimizerSettings s;
         s.rule = kernels::Rule::rmsprop;

@@ -31,6 +31,7 @@ struct OptimizerSettings {
   double weight_decay = 0.0;  // decoupled, on kernels alone
   double l1 = 0.0;            // penalties, on kernels alone
   double l2 = 0.0;
+  bool lazy = false;  // adam: of kernels beside a code of few units, update only those that had a gradient
   Schedule schedule;
   std::int64_t updates_before = 0;  // of the run that this one continues: Adam's bias correction counts on
 };

@@ -116,16 +116,15 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
 Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingSettings& settings,
                              std::optional<Index> most_stored) {
   const ParameterPlan& parameters = network.parameter_plan();
-  const bool keeps_gradient =
-      settings.clip_norm > 0.0 || std::min(settings.batch_size, rows) > kernels::kRowBlock;
+  const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
+  const bool keeps_gradient = settings.clip_norm > 0.0 || slab_rows < std::min(settings.batch_size, rows);
   const Index copies = 3 + kernels::moments_of(settings.optimizer.rule) + (keeps_gradient ? 1 : 0);
   Index floats = checked_product(parameters.floats(), copies);
   floats = checked_sum(floats, parameters.copied_floats(Purpose::training));
 
-  const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
   WorkspacePlan plan;
   static_cast<void>(network.book(plan, network.all(), slab_rows, Purpose::training, most_stored.has_value()));
-  floats = checked_sum(floats, plan.floats());
+  floats = checked_sum(floats, checked_sum(plan.floats(), plan.integers()));
   const Index sparse = most_stored ? SparseBatch::planned_bytes(slab_rows, *most_stored) : 0;
 
   const Index window = RowOrder::window_rows(network.inputs(network.all()), settings.batch_size);
@@ -355,7 +354,7 @@ std::vector<const char*> Trainer::measure_names() const {
 void Trainer::weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use,
                             const StepRules& rules, UpcomingRows upcoming) {
   std::int32_t* hints = sparse_ ? hints_.data() + worker.index() * slab_rows_ : nullptr;
-  const GradientPass pass{slab.rows, !slab.first, slab.last, use, hints};
+  const GradientPass pass{slab.rows, !slab.first, slab.last, use, settings_.optimizer.lazy, hints};
   if (!gradients_.run(worker, pass, rules, upcoming)) give_up(worker, weight_not_finite_);
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diabolo._base import Estimator
     from diabolo._callbacks import Callback, CSVLogger, JSONLinesLogger, TensorBoardLogger, TrainingState
     from diabolo._classifier import AutoEncoderClassifier
+    from diabolo._contractive import ContractiveAutoEncoder
     from diabolo._denoising import DenoisingAutoEncoder
     from diabolo._import_weights import from_keras, from_torch
     from diabolo._outliers import ReconstructionOutlierDetector
@@ -55,6 +56,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "ConstantRate",
+    "ContractiveAutoEncoder",
     "CosineDecay",
     "DenoisingAutoEncoder",
     "ExponentialDecay",
@@ -97,6 +99,7 @@ _ON_DEMAND = {
     "CSVLogger": "_callbacks",
     "Callback": "_callbacks",
     "ConstantRate": "schedules",
+    "ContractiveAutoEncoder": "_contractive",
     "CosineDecay": "schedules",
     "DenoisingAutoEncoder": "_denoising",
     "ExponentialDecay": "schedules",
@@ -148,6 +151,7 @@ class _Estimators(Mapping[str, "type[Estimator]"]):
         "AutoEncoder",
         "AutoEncoderClassifier",
         "AutoEncoderRegressor",
+        "ContractiveAutoEncoder",
         "DenoisingAutoEncoder",
         "ReconstructionOutlierDetector",
         "SparseAutoEncoder",

@@ -11,6 +11,7 @@ from typing import Any
 
 from diabolo import (
     AutoEncoder,
+    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     SparseAutoEncoder,
     StackedAutoEncoder,
@@ -27,6 +28,7 @@ from diabolo._validation import OrNone, Rule, Widths
 KINDS: dict[str, type[NetworkEstimator]] = {
     "autoencoder": AutoEncoder,
     "denoising": DenoisingAutoEncoder,
+    "contractive": ContractiveAutoEncoder,
     "sparse": SparseAutoEncoder,
     "stacked": StackedAutoEncoder,
     "variational": VariationalAutoEncoder,

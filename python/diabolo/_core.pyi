@@ -125,6 +125,11 @@ class TopK:
 
     def __init__(self, units: int, k: int) -> None: ...
 
+class JacobianPenalty:
+    """A price on the squared norm of the Jacobian of the layers below."""
+
+    def __init__(self, units: int, weight: float) -> None: ...
+
 class Softmax:
     """Probabilities of the columns of each group; the others go through."""
 
@@ -178,6 +183,7 @@ Layer = (
     | BatchNorm
     | BoltzmannHidden
     | BoltzmannVisible
+    | JacobianPenalty
 )
 
 class Model:
@@ -214,6 +220,9 @@ class Model:
         stored_only: bool = False,
     ) -> Float32Array | None: ...
     def code_deviations(self, rows: Rows, threads: int, finite: bool = False) -> Float32Array | None: ...
+    def squared_jacobian_norms(
+        self, rows: Rows, threads: int, finite: bool = False
+    ) -> npt.NDArray[np.float64] | None: ...
     def evidence(
         self,
         rows: Rows,
@@ -232,6 +241,7 @@ class UpdateRule:
     def sgd(momentum: float, nesterov: bool) -> UpdateRule: ...
     @staticmethod
     def adam(beta_1: float, beta_2: float, epsilon: float, weight_decay: float) -> UpdateRule: ...
+    def lazy(self) -> UpdateRule: ...
     @staticmethod
     def rmsprop(rho: float, epsilon: float) -> UpdateRule: ...
 

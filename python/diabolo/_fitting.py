@@ -78,6 +78,7 @@ def new_trainer(
 ) -> _core.Trainer:
     """Return a trainer with these (checked) hyper-parameters, or with another rate and schedule."""
     p = parameters
+    rule = p.optimizer._update_rule()
     return _core.Trainer(
         model,
         rows,
@@ -89,7 +90,7 @@ def new_trainer(
         epochs=p.epochs,
         learning_rate=p.learning_rate if learning_rate is None else learning_rate,
         schedule=p.schedule._core_schedule() if schedule is None else schedule,
-        rule=p.optimizer._update_rule(),
+        rule=rule.lazy() if getattr(p, "lazy_adam", False) else rule,
         l1=p.l1,
         l2=p.l2,
         clip_norm=p.clip_norm or 0.0,  # 0: no clipping

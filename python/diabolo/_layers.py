@@ -141,6 +141,20 @@ class TopKLayer(_WithoutWeights, _TopKFields):
         return _core.TopK(*self)
 
 
+class _JacobianPenaltyFields(NamedTuple):
+    units: int
+    weight: float
+
+
+class JacobianPenaltyLayer(_WithoutWeights, _JacobianPenaltyFields):
+    """A price on how much the outputs of the layer below, which go through, move with the input."""
+
+    __slots__ = ()
+
+    def core(self) -> _core.JacobianPenalty:
+        return _core.JacobianPenalty(*self)
+
+
 class _SoftmaxFields(NamedTuple):
     units: int
     groups: tuple[tuple[int, int], ...]  # ranges of columns, [begin, end)
@@ -229,6 +243,7 @@ Layer = (
     | MissingValuesLayer
     | DropoutLayer
     | BatchNormLayer
+    | JacobianPenaltyLayer
 )
 
 # Names in files and pickles. Dense layers came first, and have none; nor had they a variance.
@@ -237,6 +252,7 @@ _KINDS: dict[str, type[Layer]] = {
     "gaussian_code": GaussianCodeLayer,
     "activity_penalty": ActivityPenaltyLayer,
     "top_k": TopKLayer,
+    "jacobian_penalty": JacobianPenaltyLayer,
     "softmax": SoftmaxLayer,
     "missing_values": MissingValuesLayer,
     "dropout": DropoutLayer,

@@ -6,7 +6,11 @@ from typing import Any, ClassVar, Literal
 from diabolo._architecture import Architecture
 from diabolo._autoencoder import AutoEncoder
 from diabolo._layers import ACTIVATIONS, ActivityPenaltyLayer, TopKLayer
-from diabolo._validation import Choice, Integer, Real, Rule, broken
+from diabolo._validation import Choice, Flag, Integer, Real, Rule, broken
+from diabolo.optimizers import Adam, AdamW
+
+# From this ratio of units to active ones on, the core works on lists of the active ones (TopKSpec).
+_LISTED_FROM = 16
 
 # The code's activation that each kind of sparsity was published with.
 _CODE_ACTIVATIONS = {"l1": "relu", "kl": "sigmoid", "top_k": "identity"}
@@ -37,6 +41,14 @@ class SparseAutoEncoder(AutoEncoder):
         memory for all its rows.
     k : int, default 32
         Active units of a row, for "top_k"; at most `n_components`. Of equal ones at the border, the first.
+        Where it is at most a sixteenth of `n_components`, the decoder and all gradients beside the code are
+        computed from the active units alone; a batch then passes through the network as a whole, and takes
+        memory for all its rows.
+    lazy_adam : bool, default False
+        Whether Adam updates only those weights beside the code whose unit was active in the batch, and leaves
+        the moments of the others as they are. Else these decay, and the weights go on with them, as Adam has
+        it. For "top_k" with `k` at most a sixteenth of `n_components`, and the optimizer Adam without
+        penalties or clipping.
     code_activation : str, default "auto"
         "auto" is "relu" for "l1", "sigmoid" for "kl" (which takes no other: activities must lie in [0, 1]),
         and "identity" for "top_k".
@@ -76,6 +88,7 @@ class SparseAutoEncoder(AutoEncoder):
     sparsity_target: float = 0.05
     sparsity_decay: float = 0.9
     k: int = 32
+    lazy_adam: bool = False
     code_activation: str = "auto"
 
     _own_rules: ClassVar[dict[str, Rule]] = {
@@ -84,6 +97,7 @@ class SparseAutoEncoder(AutoEncoder):
         "sparsity_target": Real(0.0, 1.0, above_low=True, below_high=True),
         "sparsity_decay": Real(0.0, 1.0, below_high=True),
         "k": Integer(1),
+        "lazy_adam": Flag(),
         "code_activation": Choice(("auto", *ACTIVATIONS)),
     }
 
@@ -98,8 +112,31 @@ class SparseAutoEncoder(AutoEncoder):
             raise broken(owner, "checkpoint", rule, p.checkpoint)
         if p.sparsity == "top_k" and p.k > p.n_components:
             raise broken(owner, "k", f"at most n_components={p.n_components} when sparsity='top_k'", p.k)
+        if p.lazy_adam:
+            cls._check_lazy_adam(owner, p)
         if p.code_activation == "auto":
             p.code_activation = _CODE_ACTIVATIONS[p.sparsity]
+
+    @classmethod
+    def _check_lazy_adam(cls, owner: str, p: Any) -> None:
+        if p.sparsity != "top_k" or p.k > p.n_components // _LISTED_FROM:
+            rule = f"False unless sparsity='top_k' and k is at most n_components / {_LISTED_FROM}"
+            raise broken(owner, "lazy_adam", rule, True)
+        if not isinstance(p.optimizer, Adam) or isinstance(p.optimizer, AdamW):
+            raise broken(owner, "optimizer", "'adam' or an Adam when lazy_adam=True", p.optimizer)
+        for name, nothing in (("l1", 0), ("l2", 0), ("clip_norm", None)):
+            if getattr(p, name) != nothing:
+                rule = f"{nothing} when lazy_adam=True, which looks at no weight without a gradient"
+                raise broken(owner, name, rule, getattr(p, name))
+
+    @classmethod
+    def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:
+        p = parameters
+        if p.sparsity == "top_k" and not p.hidden_layer_sizes and p.k <= p.n_components // _LISTED_FROM:
+            rule = (
+                f"above n_components / {_LISTED_FROM} when {name} is sparse and hidden_layer_sizes is empty"
+            )
+            raise broken(owner, "k", rule, p.k)
 
     @classmethod
     def _architecture(cls, features: int, parameters: Any) -> Architecture:
