@@ -566,6 +566,16 @@ def test_memory(rows: int, megabytes: int) -> None:
     assert int(finished.stdout) < megabytes
 
 
+def test_a_listed_gradient_has_no_product_with_sparse_rows() -> None:
+    X = counts(features=64)
+    with pytest.raises(InvalidParameterError, match="k must be above n_components / 16 when X is sparse"):
+        SparseAutoEncoder(64, sparsity="top_k", k=4, epochs=1).fit(X)
+    deep = SparseAutoEncoder(64, hidden_layer_sizes=(20,), sparsity="top_k", k=4, epochs=2, random_state=0)
+    first = deep.fit(X).get_weights()
+    second = deep.fit(X.toarray()).get_weights()
+    assert all(np.allclose(first[name], second[name], atol=1e-5) for name in first)
+
+
 def test_the_core_takes_no_dense_rows_for_sparse_ones() -> None:
     X = counts()
     model = hourglass([60, 5]).model()

@@ -13,6 +13,7 @@ import diabolo
 from core_helpers import Float32Array, data, digest
 from diabolo import (
     AutoEncoder,
+    ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
@@ -42,7 +43,7 @@ def layer_seed(index: int) -> int:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("kind", ["autoencoder", "denoising", "sparse", "mixed"])
+@pytest.mark.parametrize("kind", ["autoencoder", "denoising", "sparse", "contractive", "mixed"])
 def test_it_begins_where_the_layers_ended(kind: str, tied: bool) -> None:
     """Layers trained by hand, each on the codes of the last, composed: to the last bit the network."""
     kinds = [kind] * 3 if kind != "mixed" else ["sparse", "denoising", "autoencoder"]
@@ -50,6 +51,7 @@ def test_it_begins_where_the_layers_ended(kind: str, tied: bool) -> None:
         "autoencoder": {"l2": 1e-3},
         "denoising": {"corruption": "gaussian", "noise_scale": 0.3, "learning_rate": 3e-3},
         "sparse": {"sparsity_weight": 0.01},
+        "contractive": {"contraction_weight": 0.01},
     }
     stacked = StackedAutoEncoder(
         **SETTINGS,
@@ -65,6 +67,7 @@ def test_it_begins_where_the_layers_ended(kind: str, tied: bool) -> None:
         "autoencoder": AutoEncoder,
         "denoising": DenoisingAutoEncoder,
         "sparse": SparseAutoEncoder,
+        "contractive": ContractiveAutoEncoder,
     }
     layers: list[AutoEncoder] = []
     below = rows()

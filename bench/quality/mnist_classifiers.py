@@ -20,6 +20,7 @@ from diabolo import (
     AdamW,
     AutoEncoder,
     AutoEncoderClassifier,
+    ContractiveAutoEncoder,
     CosineDecay,
     DenoisingAutoEncoder,
     StackedAutoEncoder,
@@ -52,6 +53,16 @@ FINE_TUNING: dict[str, Any] = {
 CASES = {
     "autoencoder, weight decay, 1000": Case(
         "1.68 % (Rifai et al. 2011)", "-", AutoEncoder(UNITS, l2=1e-6, **PIXELS), FINE_TUNING
+    ),
+    "contractive, 1000": Case(
+        "1.14 % (Rifai et al. 2011)",
+        "1.35 %",
+        ContractiveAutoEncoder(
+            UNITS,
+            contraction_weight=1e-4,
+            **{**PIXELS, "activation": "sigmoid", "code_activation": "sigmoid"},
+        ),
+        FINE_TUNING,
     ),
     "denoising, 1000": Case(
         "1.18 % (Rifai et al. 2011)",

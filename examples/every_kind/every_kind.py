@@ -36,6 +36,7 @@ kinds = {
     "plain": plain,
     "stacked": diabolo.StackedAutoEncoder(**common),
     "denoising": diabolo.DenoisingAutoEncoder(noise_fraction=0.3, **common),
+    "contractive": diabolo.ContractiveAutoEncoder(**{**common, "activation": "sigmoid"}),
     "sparse_l1": diabolo.SparseAutoEncoder(sparsity="l1", **common),
     "sparse_kl": diabolo.SparseAutoEncoder(sparsity="kl", **common),
     "sparse_top_k": diabolo.SparseAutoEncoder(sparsity="top_k", k=4, **common),

@@ -29,6 +29,7 @@ _ESTIMATORS = {
     "autoencoder": ("_autoencoder", "AutoEncoder"),
     "denoising": ("_denoising", "DenoisingAutoEncoder"),
     "sparse": ("_sparse", "SparseAutoEncoder"),
+    "contractive": ("_contractive", "ContractiveAutoEncoder"),
 }
 KINDS = (*_ESTIMATORS, RBM)
 

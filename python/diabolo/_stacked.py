@@ -43,7 +43,7 @@ class StackedAutoEncoder(AutoEncoder):
     """A deep autoencoder that is pretrained layer by layer, and then fine-tuned as a whole.
 
     First each layer of the encoder is trained by itself, with a decoder of one layer, to reproduce what the
-    layer below makes of the rows: as a plain, denoising or sparse autoencoder, or as a restricted
+    layer below makes of the rows: as a plain, denoising, sparse or contractive one, or as a restricted
     Boltzmann machine. Their encoders in order, and their decoders in the opposite one, are the
     network that training then begins with: before its first step it computes what the layers do, one after
     the other.
@@ -51,7 +51,7 @@ class StackedAutoEncoder(AutoEncoder):
     Parameters
     ----------
     pretraining : str or sequence of str, default "autoencoder"
-        "autoencoder", "denoising", "sparse" or "rbm": what each layer is trained as; a
+        "autoencoder", "denoising", "sparse", "contractive" or "rbm": what each layer is trained as; a
         sequence has one for each layer, the code's included. "rbm" takes ``activation="sigmoid"``, and
         "sigmoid" or "identity" for code and output: sigmoids are binary units (of the output: X in [0, 1]),
         identities normal ones of variance 1 (of the output: X of mean 0 and variance 1, which

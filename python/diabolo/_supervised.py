@@ -21,6 +21,7 @@ from diabolo._layers import (
     CorruptionLayer,
     DenseLayer,
     GaussianCodeLayer,
+    JacobianPenaltyLayer,
     Layer,
     MissingValuesLayer,
     SoftmaxLayer,
@@ -41,7 +42,7 @@ from diabolo._weights_and_files import WeightsAndFiles
 SOFTMAX_LOSS = "categorical_crossentropy"
 
 # Layers that only pretraining knows: noise on the rows, prices on the code, and gaps in rows (here are none).
-_OF_PRETRAINING = (CorruptionLayer, ActivityPenaltyLayer, MissingValuesLayer)
+_OF_PRETRAINING = (CorruptionLayer, ActivityPenaltyLayer, JacobianPenaltyLayer, MissingValuesLayer)
 
 
 class FittedSupervised(Fitted):
