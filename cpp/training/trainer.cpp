@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "model/inference.h"
 #include "model/layered_pass.h"
 
 namespace diabolo {
@@ -86,7 +85,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       target_(targets_ ? workspace_.view(target_booking_) : buffers_.input),
       lanes_(workspace_.view(lanes_booking_)),
       row_loss_(slab_rows_),
-      row_weights_(train_.has_weights() ? slab_rows_ : 0),
+      weights_(train_, slab_rows_),
       row_numbers_(kSlots * slab_rows_),
       hints_(sparse_ ? threads_ * slab_rows_ : 0),
       gradients_(plan_gradients(network_, buffers_, parameters_, has_penalty(), clips(), threads_)),
@@ -147,7 +146,10 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   loss_not_finite_ = false;
   weight_not_finite_ = false;
   for (std::vector<double>& tallies : tallies_) std::fill(tallies.begin(), tallies.end(), 0.0);
-  if (train_.has_weights()) weigh_batches();
+  if (train_.has_weights()) {
+    order_.begin_epoch(epoch_);
+    weights_.begin_epoch(train_, settings_.batch_size, order_);
+  }
   order_.begin_epoch(epoch_);
   for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
   const Slab first = slab_at(0, train_.count(), settings_.batch_size, 0);
@@ -195,9 +197,7 @@ Trainer::Slab Trainer::slab_at(Index position, Index total, Index batch_size, in
   slab.first_row = position - batch_begin;
   slab.first = position == batch_begin;
   slab.last = position + slab.rows == batch_end;
-  if (!mean_weights_.empty()) {
-    slab.mean_weight = mean_weights_[static_cast<std::size_t>(position / batch_size)];
-  }
+  slab.mean_weight = weights_.mean(position / batch_size);
   return slab;
 }
 
@@ -245,14 +245,14 @@ StepContext Trainer::context(const Slab& slab) const {
   StepContext step;
   step.noise = {settings_.seed, RandomStream::training_noise, slab.step, slab.first_row};
   step.batch_rows = slab.batch_rows;
-  step.row_weights = row_weights_.size() == 0 ? nullptr : row_weights_.data();
+  step.row_weights = weights_.of_rows();
   step.steps_per_epoch = steps_per_epoch_;
   return step;
 }
 
 void Trainer::rows_phase(Worker& worker, const Rows& rows, const Slab& slab) {
   const Range mine = worker.share(slab.rows, kRowGranule);
-  if (row_weights_.size() > 0) weigh_rows(rows, slab, mine);
+  weights_.weigh(rows, numbers_of(slab), mine, slab.mean_weight);
   const StepContext step = context(slab);
   const Pass pass{network_.kernels(), parameters_, worker, &step};
   const Index* numbers = numbers_of(slab) + mine.begin;
@@ -382,31 +382,6 @@ void Trainer::choose_rows(const Slab& slab) {
   order_.next(slab.rows, row_numbers_.data() + slab.slot * slab_rows_);
 }
 
-/// The mean weight of each batch is known before its first slab passes: the epoch's order, gone through once.
-void Trainer::weigh_batches() {
-  mean_weights_.clear();
-  order_.begin_epoch(epoch_);
-  for (Index position = 0; position < train_.count();) {
-    const Index batch_rows = std::min(settings_.batch_size, train_.count() - position);
-    double sum = 0.0;
-    for (Index done = 0; done < batch_rows;) {
-      const Index count = std::min(slab_rows_, batch_rows - done);
-      order_.next(count, row_numbers_.data());
-      for (Index r = 0; r < count; ++r) sum += train_.weight(row_numbers_[r]);
-      done += count;
-    }
-    mean_weights_.push_back(sum / static_cast<double>(batch_rows));
-    position += batch_rows;
-  }
-}
-
-void Trainer::weigh_rows(const Rows& rows, const Slab& slab, Range mine) {
-  const Index* numbers = numbers_of(slab);
-  for (Index r = mine.begin; r < mine.end; ++r) {
-    row_weights_[r] = static_cast<float>(rows.weight(numbers[r]) / slab.mean_weight);
-  }
-}
-
 /// In the order of the rows, whatever the workers.
 void Trainer::collect_loss(Worker& worker, const Slab& slab) {
   const StepContext step = context(slab);
@@ -425,72 +400,6 @@ void Trainer::collect_loss(Worker& worker, const Slab& slab) {
 
 Progress Trainer::progress() const {
   return {rows_done_, (loss_sum_ + penalty_sum_) / (weight_done_ > 0.0 ? weight_done_ : 1.0)};
-}
-
-std::optional<BatchLosses> Trainer::validation_losses(PollHook* hook) const {
-  const Index rows = validation_->count();
-  AlignedBuffer<float> errors(rows);
-  AlignedBuffer<double> penalties(network_.has_penalty() ? rows : 0);
-  Inference inference(network_, parameters_, start_->scaler(), start_->spaces(), settings_.threads, hook);
-  if (validation_targets_) inference.compare_with(*validation_targets_);
-  const NoiseOrigin noise{settings_.seed, RandomStream::validation_noise, 0, 0};
-  const PassOutcome outcome =
-      network_.has_penalty()
-          ? inference.row_losses(*validation_, settings_.objective, noise, errors.data(), penalties.data())
-          : inference.row_errors(*validation_, settings_.objective, errors.data());
-  if (outcome != PassOutcome::completed) return std::nullopt;
-  double sum = 0.0;
-  double penalty_sum = 0.0;
-  double weights = 0.0;
-  for (Index i = 0; i < rows; ++i) {
-    const double weight = validation_->weight(validation_->source_row(i));
-    sum += weight * static_cast<double>(errors[i]);
-    if (penalties.size() > 0) penalty_sum += weight * penalties[i];
-    weights += weight;
-  }
-  double standing = penalty();
-  for (Index i = 0; i < network_.size(); ++i) standing += network_.layer(i).standing_penalty(buffers_.at(i));
-  const double reconstruction = sum / weights;
-  return BatchLosses{reconstruction + penalty_sum / weights + standing, reconstruction};
-}
-
-double Trainer::penalty() const {
-  return has_penalty() ? parameters_.penalty(settings_.optimizer.l1, settings_.optimizer.l2) : 0.0;
-}
-
-BatchLosses Trainer::batch_gradients(const Rows& rows) {
-  require((rows.sparse() != nullptr) == (train_.sparse() != nullptr),
-          "a trainer for sparse rows takes only such, and one for dense rows only those.");
-  parameters_.add_gradient();
-  loss_sum_ = 0.0;
-  penalty_sum_ = 0.0;
-  weight_done_ = 0.0;
-  if (row_weights_.size() > 0) {
-    double sum = 0.0;
-    for (Index i = 0; i < rows.count(); ++i) sum += rows.weight(rows.source_row(i));
-    mean_weights_.assign(1, sum / static_cast<double>(rows.count()));
-  }
-  for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
-  const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
-  gradients_.begin_run();
-  Team team(threads_);
-  team.run([&](Worker& worker) {
-    for (Index position = 0; position < rows.count();) {
-      const Slab slab = slab_at(position, rows.count(), rows.count(), 0);
-      if (worker.is_caller()) {
-        for (Index r = 0; r < slab.rows; ++r) row_numbers_[r] = rows.source_row(position + r);
-      }
-      if (worker.meet()) return;
-      rows_phase(worker, rows, slab);
-      if (worker.meet()) return;
-      if (worker.is_caller()) collect_loss(worker, slab);
-      weights_phase(worker, slab, kernels::GradientUse::store, rules, {});
-      if (worker.meet()) return;
-      position += slab.rows;
-    }
-  });
-  const double reconstruction = loss_sum_ / weight_done_;
-  return {reconstruction + penalty_sum_ / weight_done_ + penalty(), reconstruction};
 }
 
 }  // namespace diabolo

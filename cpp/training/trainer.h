@@ -17,6 +17,7 @@
 #include "model/model.h"
 #include "model/objective.h"
 #include "model/sparse_batch.h"
+#include "training/batch_weights.h"
 #include "training/optimizer.h"
 
 namespace diabolo {
@@ -135,8 +136,6 @@ class Trainer {
   [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
   static void give_up(Worker& worker, std::atomic<bool>& reason);
   void choose_rows(const Slab& slab);
-  void weigh_batches();
-  void weigh_rows(const Rows& rows, const Slab& slab, Range mine);
   [[nodiscard]] const Index* numbers_of(const Slab& slab) const {
     return row_numbers_.data() + slab.slot * slab_rows_;
   }
@@ -167,11 +166,10 @@ class Trainer {
   Workspace workspace_;
   SparseBatch sparse_;  // the rows as they came in, if they are sparse
   const NetworkBuffers buffers_;
-  const MatrixView<float> target_;     // (slab rows, outputs): the rows as they came in if dense, or targets
-  const MatrixView<float> lanes_;      // (slab rows, 16)
-  AlignedBuffer<float> row_loss_;      // (slab rows)
-  AlignedBuffer<float> row_weights_;   // (slab rows), of mean 1 over the batch; empty: rows have no weights
-  std::vector<double> mean_weights_;   // of the rows of each batch of the epoch, if rows have weights
+  const MatrixView<float> target_;  // (slab rows, outputs): the rows as they came in if dense, or targets
+  const MatrixView<float> lanes_;   // (slab rows, 16)
+  AlignedBuffer<float> row_loss_;   // (slab rows)
+  BatchWeights weights_;
   AlignedBuffer<Index> row_numbers_;   // (kSlots, slab rows): of this slab and of those to come
   AlignedBuffer<std::int32_t> hints_;  // (threads, slab rows): where each worker is in sparse rows
   GradientList gradients_;
