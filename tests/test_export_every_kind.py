@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import diabolo
 from diabolo import AutoEncoder, AutoEncoderRegressor, InvalidParameterError, SparseAutoEncoder
 from diabolo._network_estimator import NetworkEstimator
 from every_kind import AUTOENCODERS, KINDS, SUPERVISED, public_estimators, trained
@@ -230,6 +231,41 @@ def test_supervised_as_onnx(kind: str, tmp_path: Path) -> None:
     if "class" in found:
         assert found["class"].dtype == np.int64
         assert_same_classes(found["class"], estimator)
+
+
+# ---- Models from files ----
+
+
+def assert_exported_alike(estimator: Any, folder: Path) -> None:
+    """The file that `save` writes has all that the exports need, and in the same form."""
+    estimator.save(folder / "m.safetensors")
+    loaded = diabolo.load(folder / "m.safetensors")
+    assert network_layers(loaded) == network_layers(estimator)
+    for name in ("m.h", "m.onnx"):
+        written = []
+        for exported in (estimator, loaded):
+            (exported.to_c if name == "m.h" else exported.to_onnx)(folder / name)
+            written.append((folder / name).read_bytes())
+        assert written[0] == written[1], name
+
+
+def network_layers(estimator: Any) -> Any:
+    return estimator._require_fitted().architecture
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_model_is_exported_alike(kind: str, tmp_path: Path) -> None:
+    assert_exported_alike(trained(kind, ROWS), tmp_path)
+
+
+@pytest.mark.parametrize("groups", [None, [range(2), range(2, 5)]])
+def test_a_loaded_model_with_probabilities_is_exported_alike(groups: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    widths = [5] if groups is None else [len(group) for group in groups]
+    X = np.hstack([np.eye(width)[random.integers(width, size=60)] for width in widths])
+    loss = "categorical_crossentropy"
+    estimator = AutoEncoder(2, loss=loss, categorical_groups=groups, epochs=1, random_state=0).fit(X)
+    assert_exported_alike(estimator, tmp_path)
 
 
 @pytest.mark.parametrize("part", ["autoencoder", "decoder", "scores", "all"])

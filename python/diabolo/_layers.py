@@ -287,4 +287,6 @@ def layer_from(description: dict[str, Any]) -> Layer:
     """Return the layer that `described` described; KeyError or TypeError if there is none such."""
     fields = dict(description)
     name = fields.pop("layer", None)
+    if "groups" in fields:  # JSON has lists, and no tuples
+        fields["groups"] = tuple(tuple(group) for group in fields["groups"])
     return DenseLayer(**fields) if name is None else _KINDS[name](**fields)
