@@ -117,6 +117,12 @@ def test_every_command_is_documented(capsys: Any) -> None:
         assert stopped.value.code == 0
 
 
+def test_every_kind_is_documented() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    for kind in KINDS:
+        assert f"`{kind}`" in text, kind
+
+
 # ---- Files of other estimators ----
 
 
@@ -134,12 +140,12 @@ def test_a_classifier_has_codes_and_predictions(tmp_path: Path, capsys: Any) -> 
     assert "head.0 identity, softmax" in capsys.readouterr().out
     for command in (["score", model, data], ["reconstruct", model, data]):
         assert main(command) == 2
-        assert "it holds a AutoEncoderClassifier: `transform` is for it" in capsys.readouterr().err
+        assert "AutoEncoderClassifier is there for `transform`" in capsys.readouterr().err
     assert main(["export", model, "-o", str(tmp_path / "c.h")]) == 0
     assert main(["export", model, "-o", str(tmp_path / "c.onnx"), "--part", "predictions"]) == 0
     assert main(["export", model, "-o", str(tmp_path / "c.h"), "--threshold", "1"]) == 2
     assert (
-        "--threshold means nothing for a AutoEncoderClassifier, which has no score" in capsys.readouterr().err
+        "--threshold means nothing for AutoEncoderClassifier, which has no score" in capsys.readouterr().err
     )
     assert main(["export", model, "-o", str(tmp_path / "c.onnx"), "--part", "decoder"]) == 2
     assert "it has a head, and no decoder" in capsys.readouterr().err
@@ -504,7 +510,7 @@ def test_detectors(X: Any, capsys: Any) -> None:
         assert "which has a threshold of its own" in capsys.readouterr().err
     for arguments in (["transform", "d", "x.npy"], ["reconstruct", "d", "x.npy"]):
         assert main(arguments) == 2
-        assert "d: it holds a ReconstructionOutlierDetector: `score` is for it" in capsys.readouterr().err
+        assert "d: ReconstructionOutlierDetector is there for `score`" in capsys.readouterr().err
     assert main(["score", "d", "x.npy", "--per-feature"]) == 2
 
 

@@ -54,7 +54,7 @@ class Apply:
         if not hasattr(estimator, self.method):
             fitting = [f"`{name}`" for name, method in _METHODS.items() if hasattr(estimator, method)]
             kind = type(estimator).__name__
-            raise CommandError(f"{arguments.model}: it holds a {kind}: {' and '.join(fitting)} is for it")
+            raise CommandError(f"{arguments.model}: {kind} is there for {' and '.join(fitting)}")
         table, names = self.table(estimator, read_rows(arguments.data, arguments), arguments)
         write_table(table, names, arguments.output)
         return 0
@@ -72,7 +72,7 @@ def _reconstructions(estimator: NetworkEstimator, rows: object, _: argparse.Name
 def _scores(estimator: Any, rows: object, arguments: argparse.Namespace) -> Columns:
     if arguments.per_feature:
         if not isinstance(estimator, NetworkEstimator):
-            raise CommandError(f"--per-feature means nothing for a {type(estimator).__name__}")
+            raise CommandError(f"--per-feature means nothing for {type(estimator).__name__}")
         return estimator.reconstruction_error(rows, per_feature=True), feature_names(estimator)
     return np.asarray(estimator.score_samples(rows))[:, None], ["score"]
 

@@ -47,6 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
     if "threshold" in options and not isinstance(estimator, NetworkEstimator):
         kind = type(estimator).__name__
         own = "a threshold of its own" if hasattr(estimator, "offset_") else "no score"
-        raise CommandError(f"--threshold means nothing for a {kind}, which has {own}")
+        raise CommandError(f"--threshold means nothing for {kind}, which has {own}")
     (estimator.to_c if is_c else estimator.to_onnx)(arguments.output, **options)
     return 0
