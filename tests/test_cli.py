@@ -189,6 +189,7 @@ def test_every_hyper_parameter_is_an_option_with_a_description(capsys: Any) -> N
         ("pretraining", "rbm,denoising", ("rbm", "denoising")),
         ("pretraining_epochs", "3,2", (3, 2)),
         ("pretraining_parameters", "{'k': 3}", {"k": 3}),
+        ("categorical_groups", "[[0, 1], [2, 3]]", [[0, 1], [2, 3]]),
     ],
 )
 def test_values(name: str, text: str, value: object) -> None:
@@ -380,6 +381,38 @@ def test_bad_text(case: str, capsys: Any) -> None:
     assert not Path("m").exists()
 
 
+MISSING_TEXT = "a,b,c\n1,,3\n2,nan,1\n 3 , ,2\n4,5,6\n"
+
+
+def test_missing_values_in_text(capsys: Any) -> None:
+    """Where the model takes them, and only there."""
+    Path("x.csv").write_text(MISSING_TEXT)
+    X = np.array([[1, np.nan, 3], [2, np.nan, 1], [3, np.nan, 2], [4, 5, 6]])
+    options = [*FAST, "--missing", "mask", "--validation-data", "x.csv"]
+    assert main(["fit", "x.csv", "-o", "m.safetensors", *options]) == 0
+    expected = diabolo.AutoEncoder(2, epochs=2, random_state=0, missing="mask").fit(X, X_val=X)
+    for name, weight in diabolo.load("m.safetensors").get_weights().items():
+        np.testing.assert_array_equal(weight, expected.get_weights()[name])
+    assert main(["score", "m.safetensors", "x.csv", "-o", "scores.npy"]) == 0
+    np.testing.assert_array_equal(np.load("scores.npy")[:, 0], expected.score_samples(X))
+    capsys.readouterr()
+    for cell in ("x", "inf"):
+        Path("bad.csv").write_text(MISSING_TEXT.replace("nan", cell))
+        assert main(["score", "m.safetensors", "bad.csv"]) == 2
+        says = f"row 1 (line 3), column 1 ('b') must be a finite number. Got '{cell}'."
+        assert says in capsys.readouterr().err
+    assert main(["fit", "x.csv", "-o", "m.safetensors", *FAST]) == 2
+    assert "row 0 (line 2), column 1 ('b') must be a finite number. Got ''." in capsys.readouterr().err
+
+
+def test_groups_of_columns_as_an_option() -> None:
+    np.save("x.npy", np.eye(4)[[0, 1, 0, 1]] + np.eye(4)[[2, 3, 3, 2]])
+    options = ["--loss", "categorical_crossentropy", "--categorical-groups", "[[0, 1], [2, 3]]"]
+    assert main(["fit", "x.npy", "-o", "m.safetensors", *FAST, *options]) == 0
+    found = diabolo.load("m.safetensors").reconstruct(np.load("x.npy"))
+    np.testing.assert_allclose(found.reshape(4, 2, 2).sum(axis=2), 1, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -522,6 +555,9 @@ def test_sampling(X: Any, capsys: Any) -> None:
     drawn = np.load("new.npy")
     assert drawn.shape == (7, X.shape[1])
     np.testing.assert_array_equal(drawn, diabolo.load("vae").sample(7, random_state=3))
+    capsys.readouterr()
+    assert main(["info", "vae"]) == 0
+    assert "network   6-2-6\n" in capsys.readouterr().out  # the code, and not its moments
     for kind in ("denoising", "sparse"):
         assert main(["fit", "x.csv", "-o", kind, "--model", kind, *FAST]) == 0
         assert main(["transform", kind, "x.csv", "-o", "codes.npy"]) == 0

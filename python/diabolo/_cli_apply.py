@@ -12,6 +12,7 @@ from diabolo._base import Estimator
 from diabolo._cli_data import add_data_options, read_rows
 from diabolo._cli_errors import CommandError
 from diabolo._cli_output import add_output_option, check_output, write_table
+from diabolo._common_layers import takes_missing
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._types import AnyArray
 
@@ -55,7 +56,9 @@ class Apply:
             fitting = [f"`{name}`" for name, method in _METHODS.items() if hasattr(estimator, method)]
             kind = type(estimator).__name__
             raise CommandError(f"{arguments.model}: {kind} is there for {' and '.join(fitting)}")
-        table, names = self.table(estimator, read_rows(arguments.data, arguments), arguments)
+        missing = takes_missing(estimator._require_fitted().architecture)
+        rows = read_rows(arguments.data, arguments, missing=missing)
+        table, names = self.table(estimator, rows, arguments)
         write_table(table, names, arguments.output)
         return 0
 

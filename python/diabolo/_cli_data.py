@@ -1,7 +1,8 @@
 """Rows of numbers in files, as commands read them: .npy, .npz, .csv and .parquet.
 
-A cell that is no number is refused with its file, row and column. Files of text are read whole; a .npy file
-is mapped into memory, and so may be larger than that.
+A cell that is no number is refused with its file, row and column, unless it is empty or NaN and the model
+takes such values as missing. Files of text are read whole; a .npy file is mapped into memory, and so may be
+larger than that.
 """
 
 import argparse
@@ -51,8 +52,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--drop", metavar="A,B,...", help="use all columns but these")
 
 
-def read_rows(path: Path, arguments: argparse.Namespace) -> Any:
-    """Return the rows of a file, as `fit` and the others take them; raise CommandError."""
+def read_rows(path: Path, arguments: argparse.Namespace, *, missing: bool) -> Any:
+    """Return the rows of a file, as `fit` and the others take them; raise CommandError.
+
+    With `missing`, a cell of text that is empty or "nan" is a missing value, NaN.
+    """
     if path.suffix in (".npy", ".npz"):
         array, _, _ = read_arrays(path)
         # Whatever has more than two dimensions is one row per first index.
@@ -60,7 +64,7 @@ def read_rows(path: Path, arguments: argparse.Namespace) -> Any:
         chosen = _chosen(path, arguments, None, rows.shape[1]) if rows.ndim == 2 else None
         return rows if chosen is None else rows[:, chosen]
     if path.suffix in (".csv", ".tsv"):
-        return _read_text(path, arguments)
+        return _read_text(path, arguments, missing)
     if path.suffix == ".parquet":
         return _read_parquet(path, arguments)
     raise CommandError(f"{path}: DATA must end in one of {', '.join(FORMATS)}")
@@ -106,7 +110,7 @@ def _read_parquet(path: Path, arguments: argparse.Namespace) -> Any:
 # ---- Text ----
 
 
-def _read_text(path: Path, arguments: argparse.Namespace) -> Any:
+def _read_text(path: Path, arguments: argparse.Namespace, missing: bool) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -140,12 +144,18 @@ def _read_text(path: Path, arguments: argparse.Namespace) -> Any:
         sound = False
     if not sound:
         # Slowly, to say where. What is sound after all (quoted line breaks) is taken from there too.
-        array = _parsed(path, text, delimiter, names, len(cells), used)
+        array = _parsed(path, text, delimiter, names, len(cells), used, missing)
     return array if names is None else NamedRows(array, [names[number] for number in used])
 
 
 def _parsed(
-    path: Path, text: str, delimiter: str, names: list[str] | None, count: int, used: Sequence[int]
+    path: Path,
+    text: str,
+    delimiter: str,
+    names: list[str] | None,
+    count: int,
+    used: Sequence[int],
+    missing: bool,
 ) -> AnyArray:
     """Return the numbers, read cell by cell; raise CommandError for the first that is none."""
     rows: list[list[float]] = []
@@ -161,20 +171,24 @@ def _parsed(
                 raise CommandError(
                     f"{where} must have {count} cells, as the first line has. Got {len(cells)}."
                 )
+            row: list[float] = []
             for number in used:
-                value = _number(cells[number])
-                if value is None or not math.isfinite(value):
+                value = _number(cells[number], missing)
+                if value is None or not (math.isfinite(value) or (missing and math.isnan(value))):
                     named = "" if names is None else f" ({names[number]!r})"
                     raise CommandError(
                         f"{where}, column {number}{named} must be a finite number. Got {cells[number]!r}."
                     )
-            rows.append([float(cells[number]) for number in used])
+                row.append(value)
+            rows.append(row)
     except csv.Error as error:
         raise CommandError(f"{path}: line {reader.line_num}: {error}") from None
     return np.array(rows, dtype=np.float64).reshape(-1, len(used))
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: str, missing: bool = False) -> float | None:
+    if missing and not cell.strip():
+        return math.nan
     try:
         return float(cell)
     except ValueError:

@@ -45,10 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and save; return the exit code."""
     check_folder(arguments.output)
     estimator = chosen_estimator(arguments).set_params(verbose=0 if arguments.quiet else 1)
-    rows = read_rows(arguments.data, arguments)
+    missing = estimator.missing == "mask"
+    rows = read_rows(arguments.data, arguments, missing=missing)
     validation = None
     if arguments.validation_data is not None:
-        validation = read_rows(arguments.validation_data, arguments)
+        validation = read_rows(arguments.validation_data, arguments, missing=missing)
     try:
         estimator.fit(rows, X_val=validation, resume_from=arguments.resume_from)
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import diabolo
 from diabolo._base import Estimator
-from diabolo._layers import DenseLayer, described, label
+from diabolo._layers import DenseLayer, GaussianCodeLayer, described, label
 
 SUMMARY = "show what a model file holds"
 EXAMPLES = """\
@@ -52,7 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
 def shape_of(estimator: Estimator) -> str:
     """Return a fitted estimator's kind and widths: "AutoEncoder 64-8-64"."""
     layers = estimator._require_fitted().architecture.layers
-    widths = (layers[0].inputs, *(layer.outputs for layer in layers if isinstance(layer, DenseLayer)))
+    widths = [layers[0].inputs]
+    for layer in layers:
+        if isinstance(layer, GaussianCodeLayer):  # of the moments that the layer below computes, a code
+            widths[-1] = layer.outputs
+        elif isinstance(layer, DenseLayer):
+            widths.append(layer.outputs)
     return f"{type(estimator).__name__} {'-'.join(map(str, widths))}"
 
 

@@ -42,6 +42,8 @@ _OBJECTS: dict[str, Callable[..., Any]] = {
 }
 # Of a stacked model, for each layer where there are several of them.
 _OF_LAYERS = ("pretraining", "pretraining_epochs")
+# Written as in Python.
+_LITERALS = ("pretraining_parameters", "categorical_groups")
 
 _WORDS: dict[str, Any] = {"none": None, "true": True, "false": False}
 
@@ -102,7 +104,7 @@ def value_of(name: str, text: str) -> object:
         return text
     if name in _OF_LAYERS and "," in text:
         return tuple(value_of(name, part) for part in text.split(","))
-    if name == "pretraining_parameters":
+    if name in _LITERALS:
         return _literal(name, text)
     for kind in (int, float):
         with contextlib.suppress(ValueError):

@@ -23,9 +23,9 @@ class ContractiveAutoEncoder(AutoEncoder):
 
     With no hidden layers the penalty is exact: for a unit with weights w and pre-activation z it is the sum
     of ``f'(z)^2 |w|^2``. With hidden layers it is estimated, for each row at each step, by ``|J u|^2`` with a
-    vector u of random signs, whose mean is ``|J|^2``. The signs are a function of `random_state`, the step and the row's
-    place in its batch, and the same for any number of threads. Training then takes about twice as many
-    products in the encoder.
+    vector u of random signs, whose mean is ``|J|^2``. The signs are a function of `random_state`, the step
+    and the row's place in its batch, and the same for any number of threads. Training then takes about twice
+    as many products in the encoder.
 
     Parameters
     ----------
