@@ -547,6 +547,17 @@ def test_detectors(X: Any, capsys: Any) -> None:
     assert main(["score", "d", "x.npy", "--per-feature"]) == 2
 
 
+@pytest.mark.filterwarnings("default")
+def test_warnings_look_like_errors(X: Any, capsys: Any) -> None:
+    np.save("x.npy", X)
+    write("x.csv", X)
+    assert main(["fit", "x.npy", "-o", "m", *FAST]) == 0
+    capsys.readouterr()
+    assert main(["score", "m", "x.csv", "-o", "scores.npy"]) == 0
+    says = "python -m diabolo score: warning: X has feature names, but AutoEncoder was fitted without"
+    assert re.fullmatch(rf"{says} feature names\n", capsys.readouterr().err)
+
+
 def test_sampling(X: Any, capsys: Any) -> None:
     """The other kinds are a word away; a variational one draws rows."""
     write("x.csv", X)

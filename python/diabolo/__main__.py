@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -95,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        code: int = arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warner(arguments.program)
+            code: int = arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -117,6 +120,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         named = "" if error.filename is None else f"{error.filename}: "
         return _failed(arguments.program, f"{named}{error.strerror}" if error.strerror else str(error))
     return code
+
+
+def _warner(program: str) -> Callable[..., None]:
+    """Return what shows a warning in one line, without the place in the program that raises it."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"{program}: warning: {message}", file=sys.stderr)
+
+    return show
 
 
 def _failed(program: str, message: str) -> int:
