@@ -67,8 +67,10 @@ numpydoc_validation_exclude = {r"\.__init__$"}  # described by their class
 
 html_theme = "pydata_sphinx_theme"
 html_title = "diabolo"
-html_theme_options = {"show_toc_level": 2, "navigation_depth": 3, "header_links_before_dropdown": 6}
-html_sidebars = {"docs/index": []}
+# All pages stand in the sidebar under the captions of docs/index.md; the theme's own would repeat them in the
+# header, without captions and most of them behind a button.
+html_theme_options = {"show_toc_level": 2, "navigation_depth": 3, "navbar_center": []}
+html_sidebars = {"**": ["all-pages.html"]}
 html_show_sourcelink = False
 html_additional_pages = {"index": "to_docs.html"}  # the site's address itself leads to docs/index.html
 
