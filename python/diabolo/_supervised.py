@@ -29,6 +29,7 @@ from diabolo._memory import check_memory
 from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator, checked_values
 from diabolo._parameters import RULES, check_schedule, check_validation, checked_parameters
+from diabolo._plots import HistoryPlot
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import one_at_a_time, thread_count, training_threads
@@ -118,7 +119,9 @@ SHARED_RULES: dict[str, Rule] = {
 
 # Meanings of the hyper-parameters stand in AutoEncoderClassifier's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, HtmlRepr, ScoreRouting):
+class SupervisedEstimator(
+    ExportableSupervised, WeightsAndFiles, FrameOutput, HtmlRepr, ScoreRouting, HistoryPlot
+):
     """Base of the estimators that learn from labelled rows what an autoencoder's codes are to tell."""
 
     _second_part: ClassVar[str] = "head"
