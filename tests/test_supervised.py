@@ -501,17 +501,22 @@ def test_weights_leave_too_few_classes() -> None:
 
 
 def test_weights_are_routed() -> None:
-    """Also to no one: scikit-learn 1.6 and later refuse a score that cannot be asked for weights."""
+    """Also to no one: pipelines with routing refuse to score what cannot be asked for weights."""
     with sklearn.config_context(enable_metadata_routing=True):
+        unweighted = StandardScaler().set_fit_request(sample_weight=False)
         for one, X, y in of_both_kinds("all", epochs=2):
-            plain = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), clone(one)).fit(X, y)
-            assert plain.score(X, y) == plain[-1].score(plain[0].transform(X), y)
+            plain = make_pipeline(clone(unweighted), clone(one)).fit(X, y)
+            scaled = plain[0].transform(X)
+            assert plain.score(X, y) == plain[-1].score(scaled, y)
             with pytest.raises(ValueError, match=r"sample_weight.* not explicitly set as requested"):
                 plain.fit(X, y, sample_weight=COUNTS)
-            one.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-            asking = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), one)
-            found = GridSearchCV(asking, {f"{asking.steps[-1][0]}__epochs": [2]}, cv=2, error_score="raise")
-            last = found.fit(X, y, sample_weight=COUNTS).best_estimator_[-1]
-            expected = clone(one).fit(plain[0].transform(X), y, sample_weight=COUNTS)
-            assert digest(last.get_weights()) == digest(expected.get_weights())
+            expected = clone(one).fit(scaled, y, sample_weight=COUNTS)
+            asking = clone(one).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            pipeline = make_pipeline(clone(unweighted), asking).fit(X, y, sample_weight=COUNTS)
+            assert digest(pipeline[-1].get_weights()) == digest(expected.get_weights())
+            weighted = expected.score(scaled, y, COUNTS)
+            assert pipeline.score(X, y, sample_weight=COUNTS) == weighted != expected.score(scaled, y)
+            search = GridSearchCV(clone(asking), {"epochs": [2]}, cv=2, error_score="raise")
+            found = search.fit(scaled, y, sample_weight=COUNTS).best_estimator_
+            assert digest(found.get_weights()) == digest(expected.get_weights())
             assert not hasattr(one, "set_partial_fit_request")
