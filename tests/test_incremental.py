@@ -1,6 +1,7 @@
 """Training that goes on: partial_fit, blocks of rows, warm_start; and the core's part in it."""
 
 import copy
+import importlib
 import math
 import pickle
 from collections.abc import Iterator
@@ -290,6 +291,36 @@ def test_what_may_be_blocks(X: Any) -> None:
     assert list(named.feature_names_in_) == list("abcdef")
     once = estimator(epochs=1)
     assert bits(once.fit_blocks(generator())) == bits(estimator(epochs=1).fit_blocks(generator))
+
+
+def slices(dataset: Any, rows: int = 80) -> Any:
+    return lambda: (dataset[begin : begin + rows] for begin in range(0, dataset.shape[0], rows))
+
+
+@pytest.mark.parametrize("package", ["h5py", "zarr", "pyarrow"])
+def test_blocks_of_files(package: str, X: Any, tmp_path: Path) -> None:
+    """Read from the disk again for each epoch, by the packages that write them."""
+    library = pytest.importorskip(package)
+    path = tmp_path / "rows"
+    ae = estimator(scale="standard")
+    if package == "h5py":
+        with library.File(path, "w") as file:
+            file["X"] = X
+        with library.File(path) as file:
+            ae.fit_blocks(slices(file["X"]))
+    elif package == "zarr":
+        library.save_array(path, X)
+        ae.fit_blocks(slices(library.open(path, mode="r")))
+    else:
+        parquet = importlib.import_module("pyarrow.parquet")
+        parquet.write_table(library.table({name: X[:, i] for i, name in enumerate("abcdef")}), path)
+        file = parquet.ParquetFile(path)
+        ae.fit_blocks(lambda: file.iter_batches(batch_size=80))
+        assert list(ae.feature_names_in_) == list("abcdef")
+        parquet.write_table(library.table({"a": [1.0, None], "b": [2.0, 3.0]}), path)
+        with pytest.raises(InvalidDataError, match=r"a block must not contain NaN .* row 1, column 0"):
+            estimator().fit_blocks(lambda: parquet.ParquetFile(path).iter_batches())
+    assert bits(ae) == bits(estimator(scale="standard").fit_blocks([X[:80], X[80:160], X[160:]]))
 
 
 def test_shuffled_blocks_differ_from_each_other(X: Any) -> None:

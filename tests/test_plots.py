@@ -14,7 +14,14 @@ import pytest
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from diabolo import InvalidDataError, InvalidParameterError, NotFittedError
+from diabolo import (
+    AutoEncoderClassifier,
+    AutoEncoderRegressor,
+    InvalidDataError,
+    InvalidParameterError,
+    NotFittedError,
+    ReconstructionOutlierDetector,
+)
 from estimator_helpers import estimator
 
 
@@ -35,6 +42,14 @@ def test_history(X: Any) -> None:
     mine = plt.figure().add_subplot()
     assert estimator(epochs=1).fit(X).plot_history(ax=mine) is mine
     assert mine.get_lines()[0].get_marker() == "o"
+
+
+@pytest.mark.parametrize("kind", [AutoEncoderClassifier, AutoEncoderRegressor, ReconstructionOutlierDetector])
+def test_history_of_other_estimators(kind: Any, X: Any) -> None:
+    one = kind(estimator()).fit(X, np.arange(len(X)) % 2)
+    (line,) = one.plot_history().get_lines()
+    np.testing.assert_array_equal(line.get_ydata(), one.history_["loss"])
+    assert not hasattr(one, "plot_code")
 
 
 def test_reconstructions_as_curves(X: Any) -> None:

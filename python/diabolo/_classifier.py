@@ -9,7 +9,8 @@ import numpy as np
 from diabolo import _core
 from diabolo._base import Estimator
 from diabolo._fitted import Fitted
-from diabolo._supervised import SOFTMAX_LOSS, SupervisedEstimator, restored_supervised, weighted_mean
+from diabolo._sample_weights import checked_weights_of_rows
+from diabolo._supervised import SOFTMAX_LOSS, SupervisedEstimator, restored_supervised
 from diabolo._targets import Classes, LabelledRows, Meaning, as_labels, class_numbers, classes_of
 from diabolo._types import AnyArray, Float64Array
 from diabolo._validation import Choice, Refused, Rule, shown
@@ -178,18 +179,20 @@ class AutoEncoderClassifier(SupervisedEstimator):
         float
         """
         predicted = self.predict(X)
-        labels = as_labels(type(self).__name__, "y", y, len(predicted))
-        return weighted_mean(predicted == labels, sample_weight)
+        owner = type(self).__name__
+        labels = as_labels(owner, "y", y, len(predicted))
+        weights = checked_weights_of_rows(owner, sample_weight, len(predicted))
+        return float(np.average(predicted == labels, weights=weights))
 
     def _classes(self) -> Classes:
         meaning = self._require_fitted().meaning
         assert isinstance(meaning, Classes)
         return meaning
 
-    def _labelled(self, p: Any, y: object, rows: int) -> tuple[LabelledRows, Meaning]:
+    def _labelled(self, p: Any, y: object, weights: Float64Array) -> tuple[LabelledRows, Meaning]:
         owner = type(self).__name__
-        labels = as_labels(owner, "y", y, rows)
-        classes, labelled = classes_of(owner, labels, p.unlabelled, _OFF[p.loss])
+        labels = as_labels(owner, "y", y, len(weights))
+        classes, labelled = classes_of(owner, labels, p.unlabelled, _OFF[p.loss], weights > 0)
         # The others stand in for a class that is known; nobody looks.
         known = np.where(labelled, labels, classes.labels[0]) if not labelled.all() else labels
         return LabelledRows(np.flatnonzero(labelled), class_numbers(owner, "y", known, classes)), classes

@@ -31,7 +31,7 @@ from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import one_at_a_time, thread_count, training_threads
 from diabolo._sample_weights import checked_weights_of_rows, weighted
 from diabolo._scaling import fit_scaler
-from diabolo._scikit_learn import FrameOutput, HtmlRepr, MetadataRouting
+from diabolo._scikit_learn import FrameOutput, HtmlRepr, PartialFitRouting, ScoreRouting
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, broken, checked
 from diabolo._weights_and_files import WeightsAndFiles
@@ -46,7 +46,14 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 # one names its own hyper-parameters alone and has these too. Their meanings stand in AutoEncoder's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
 class NetworkEstimator(
-    TrainingEstimator, WeightsAndFiles, FrameOutput, HtmlRepr, MetadataRouting, Plots, Exportable
+    TrainingEstimator,
+    WeightsAndFiles,
+    FrameOutput,
+    HtmlRepr,
+    PartialFitRouting,
+    ScoreRouting,
+    Plots,
+    Exportable,
 ):
     """Base of the autoencoders: a network trained on rows, and what it makes of rows afterwards."""
 

@@ -20,6 +20,7 @@ from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._pareto_tail import fit_tail
 from diabolo._persistence import decoded_estimator, encoded_estimator, save_estimator
+from diabolo._plots import HistoryPlot
 from diabolo._random import RandomState, random_split, seed_from
 from diabolo._running_fits import one_at_a_time
 from diabolo._scikit_learn import HtmlRepr
@@ -97,7 +98,7 @@ def default_autoencoder(features: int, random_state: int | None = None) -> AutoE
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr):
+class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr, HistoryPlot):
     """An outlier detector: rows that an autoencoder reconstructs badly are unlike those it was trained on.
 
     A copy of `autoencoder` is trained on the central part of the rows, so that outliers among them do not

@@ -1,4 +1,4 @@
-"""Pictures of a trained autoencoder, with matplotlib, which is imported when first needed."""
+"""Pictures of a trained estimator, with matplotlib, which is imported when first needed."""
 
 import importlib
 import math
@@ -12,16 +12,8 @@ from diabolo._validation import Integer, Widths, checked
 from diabolo.exceptions import InvalidDataError, InvalidParameterError
 
 
-class Plots(Estimator):
-    """Methods that draw: the training, reconstructions, the code."""
-
-    def transform(self, X: Any) -> Any:
-        """Return the codes of the rows of X."""
-        raise NotImplementedError
-
-    def reconstruct(self, X: Any) -> Float32Array:
-        """Return what the network makes of X."""
-        raise NotImplementedError
+class HistoryPlot(Estimator):
+    """A method that draws the training, of whatever was trained."""
 
     def plot_history(self, *, ax: Any = None) -> Any:
         """Draw the losses over the epochs.
@@ -55,6 +47,18 @@ class Plots(Estimator):
         ax.set(xlabel="epoch", ylabel="loss", title=type(self).__name__)
         ax.legend()
         return ax
+
+
+class Plots(HistoryPlot):
+    """Methods that draw: the training, reconstructions, the code, which autoencoders have."""
+
+    def transform(self, X: Any) -> Any:
+        """Return the codes of the rows of X."""
+        raise NotImplementedError
+
+    def reconstruct(self, X: Any) -> Float32Array:
+        """Return what the network makes of X."""
+        raise NotImplementedError
 
     def plot_reconstructions(
         self, X: Any, *, count: int = 8, image_shape: tuple[int, ...] | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from diabolo import _core
 from diabolo._base import Estimator
 from diabolo._fitted import Fitted
+from diabolo._sample_weights import checked_weights_of_rows
 from diabolo._supervised import SupervisedEstimator, restored_supervised
 from diabolo._targets import LabelledRows, Meaning, Values, as_values, scale_of
 from diabolo._types import Float64Array
@@ -104,20 +105,26 @@ class AutoEncoderRegressor(SupervisedEstimator):
                 f"{owner}: y must have {predicted.shape[1]} columns, as what was fitted. "
                 f"Got {values.shape[1]}."
             )
-        weights = (
-            np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        )
+        weights = checked_weights_of_rows(owner, sample_weight, len(values))
+        if weights is None:
+            weights = np.ones(len(values))
         residual = weights @ (values - predicted) ** 2
         spread = weights @ (values - np.average(values, axis=0, weights=weights)) ** 2
         constant = spread == 0
         explained = 1.0 - residual / np.where(constant, 1.0, spread)
         return float(np.mean(np.where(constant, residual == 0, explained)))
 
-    def _labelled(self, p: Any, y: object, rows: int) -> tuple[LabelledRows, Meaning]:
+    def _labelled(self, p: Any, y: object, weights: Float64Array) -> tuple[LabelledRows, Meaning]:
         labelled, one_dimensional = as_values(
-            type(self).__name__, "y", y, rows, allow_unlabelled=p.allow_unlabelled
+            type(self).__name__,
+            "y",
+            y,
+            len(weights),
+            allow_unlabelled=p.allow_unlabelled,
+            counting=weights > 0,
         )
-        return labelled, Values(*scale_of(labelled.table[labelled.indices]), one_dimensional)
+        scaler = scale_of(labelled.table[labelled.indices], weights[labelled.indices])
+        return labelled, Values(*scaler, one_dimensional)
 
     def _validation_targets(self, y: object, rows: int, meaning: Meaning) -> _core.Targets:
         owner = type(self).__name__

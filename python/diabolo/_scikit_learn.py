@@ -118,7 +118,7 @@ class _Requests(dict[str, bool | str | None]):
 
 
 class MetadataRouting(Estimator):
-    """Which of scikit-learn's meta-estimators may hand `sample_weight` on to which method."""
+    """Whether scikit-learn's meta-estimators hand `sample_weight` on to `fit`, which all of these have."""
 
     # Under this name because scikit-learn's `clone` copies it along.
     _metadata_request: _Requests
@@ -140,6 +140,36 @@ class MetadataRouting(Estimator):
         """
         return self._request("fit", sample_weight)
 
+    def get_metadata_routing(self) -> Any:
+        """Return scikit-learn's record of these requests; it imports scikit-learn.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+        """
+        routing = importlib.import_module("sklearn.utils.metadata_routing")
+        record = routing.MetadataRequest(owner=self)
+        requests = getattr(self, "_metadata_request", {})
+        for method in _WEIGHTED_METHODS:
+            if hasattr(self, f"set_{method}_request"):
+                getattr(record, method).add_request(param="sample_weight", alias=requests.get(method))
+        return record
+
+    def _request(self, method: str, sample_weight: object) -> Self:
+        if sample_weight is not None and not isinstance(sample_weight, (bool, str)):
+            raise broken(type(self).__name__, "sample_weight", "True, False, None or a name", sample_weight)
+        requests = _Requests(getattr(self, "_metadata_request", {}))
+        requests[method] = sample_weight
+        self._metadata_request = requests
+        return self
+
+
+_WEIGHTED_METHODS = ("fit", "partial_fit", "score")
+
+
+class PartialFitRouting(MetadataRouting):
+    """The same of `partial_fit`, for estimators that have it."""
+
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = None) -> Self:
         """Say the same of `partial_fit`.
 
@@ -154,6 +184,10 @@ class MetadataRouting(Estimator):
         """
         return self._request("partial_fit", sample_weight)
 
+
+class ScoreRouting(MetadataRouting):
+    """The same of `score`, for estimators that have it."""
+
     def set_score_request(self, *, sample_weight: bool | str | None = None) -> Self:
         """Say the same of `score`.
 
@@ -167,30 +201,6 @@ class MetadataRouting(Estimator):
         self
         """
         return self._request("score", sample_weight)
-
-    def get_metadata_routing(self) -> Any:
-        """Return scikit-learn's record of these requests; it imports scikit-learn.
-
-        Returns
-        -------
-        sklearn.utils.metadata_routing.MetadataRequest
-        """
-        routing = importlib.import_module("sklearn.utils.metadata_routing")
-        record = routing.MetadataRequest(owner=self)
-        for method, alias in {**_NO_REQUESTS, **getattr(self, "_metadata_request", {})}.items():
-            getattr(record, method).add_request(param="sample_weight", alias=alias)
-        return record
-
-    def _request(self, method: str, sample_weight: object) -> Self:
-        if sample_weight is not None and not isinstance(sample_weight, (bool, str)):
-            raise broken(type(self).__name__, "sample_weight", "True, False, None or a name", sample_weight)
-        requests = _Requests(getattr(self, "_metadata_request", {}))
-        requests[method] = sample_weight
-        self._metadata_request = requests
-        return self
-
-
-_NO_REQUESTS: dict[str, bool | str | None] = dict.fromkeys(("fit", "partial_fit", "score"))
 
 
 class HtmlRepr(Estimator):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from diabolo import _core
 from diabolo._architecture import Architecture, chain
@@ -30,10 +29,12 @@ from diabolo._memory import check_memory
 from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator, checked_values
 from diabolo._parameters import RULES, check_schedule, check_validation, checked_parameters
+from diabolo._plots import HistoryPlot
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
 from diabolo._running_fits import one_at_a_time, thread_count, training_threads
-from diabolo._scikit_learn import FrameOutput, HtmlRepr
+from diabolo._sample_weights import checked_weights_of_rows, weighted
+from diabolo._scikit_learn import FrameOutput, HtmlRepr, ScoreRouting
 from diabolo._targets import LabelledRows, Meaning
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Flag, Rule, broken, checked
@@ -118,7 +119,9 @@ SHARED_RULES: dict[str, Rule] = {
 
 # Meanings of the hyper-parameters stand in AutoEncoderClassifier's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
-class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, HtmlRepr):
+class SupervisedEstimator(
+    ExportableSupervised, WeightsAndFiles, FrameOutput, HtmlRepr, ScoreRouting, HistoryPlot
+):
     """Base of the estimators that learn from labelled rows what an autoencoder's codes are to tell."""
 
     _second_part: ClassVar[str] = "head"
@@ -150,7 +153,7 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
     # ---- Training ----
 
     @one_at_a_time
-    def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None, sample_weight: Any = None) -> Self:
         """Train the autoencoder on all rows, then its encoder and a new head on the labelled ones.
 
         Parameters
@@ -162,6 +165,9 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
         X_val, y_val : array-like, optional
             Labelled rows on which to compute validation losses, instead of `validation_fraction` of the
             labelled rows of X.
+        sample_weight : array-like, shape (n_rows,), optional
+            How much each row counts, in pretraining and fine-tuning, as in `AutoEncoder.fit`. Rows of weight
+            0 are left out, with their labels.
 
         Returns
         -------
@@ -172,7 +178,7 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
         InvalidParameterError
             A hyper-parameter breaks its rule, also one of the autoencoder's. (A ValueError, as the next.)
         InvalidDataError
-            X, y, X_val or y_val cannot be used.
+            X, y, X_val, y_val or `sample_weight` cannot be used.
         MemoryError
             A network or its training would not fit into the memory available.
         TrainingDivergedError
@@ -194,8 +200,11 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
             raise broken(owner, missing, "given if the other of X_val and y_val is", None)
         threads = training_threads(p.n_jobs)
         table = as_table(X, owner, "X")
+        count = table.rows.count
+        weights = checked_weights_of_rows(owner, sample_weight, count)
+        table = weighted(table, weights)
         check_values(table, threads=threads)
-        labelled, meaning = self._labelled(p, y, table.rows.count)
+        labelled, meaning = self._labelled(p, y, np.ones(count) if weights is None else weights)
         validation_table, validation_targets = None, None
         if X_val is not None:
             validation_table = as_table(X_val, owner, "X_val")
@@ -205,7 +214,10 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
         seed = seed_from(p.random_state)
         rows = table.rows
         if len(labelled.indices) < rows.count:
-            rows = rows.take(labelled.indices)
+            taken = labelled.indices
+            if table.selected is not None:
+                taken = np.searchsorted(table.selected, taken)  # their places among the rows that count
+            rows = rows.take(taken)
         rows, validation_rows = split_rows(owner, p, rows, seed)
         targets = labelled.targets(meaning)
         if validation_table is not None:
@@ -260,22 +272,24 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
             raise
         return self
 
-    def fit_transform(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> Any:
+    def fit_transform(
+        self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None, sample_weight: Any = None
+    ) -> Any:
         """Train and return the codes of X: `fit`, then `transform`.
 
         Parameters
         ----------
         X : array-like, shape (n_rows, n_features)
         y : array-like, shape (n_rows,), or for several outputs (n_rows, n_outputs)
-        X_val, y_val : array-like, optional
-            As in `fit`.
+        X_val, y_val, sample_weight : array-like, optional
+            As in `fit`; all rows are transformed.
 
         Returns
         -------
         ndarray of float32, shape (n_rows, n_components)
             Or a frame, if `set_output` says so.
         """
-        return self.fit(X, y, X_val=X_val, y_val=y_val).transform(X)
+        return self.fit(X, y, X_val=X_val, y_val=y_val, sample_weight=sample_weight).transform(X)
 
     # ---- Using the network ----
 
@@ -309,8 +323,11 @@ class SupervisedEstimator(ExportableSupervised, WeightsAndFiles, FrameOutput, Ht
 
     # ---- What a kind says of itself ----
 
-    def _labelled(self, p: Any, y: object, rows: int) -> tuple[LabelledRows, Meaning]:
-        """Return the targets of training rows, and what outputs stand for; raise InvalidDataError."""
+    def _labelled(self, p: Any, y: object, weights: Float64Array) -> tuple[LabelledRows, Meaning]:
+        """Return the targets of rows with these weights, and what outputs stand for; raise InvalidDataError.
+
+        Rows of weight 0 are none of the labelled ones.
+        """
         raise NotImplementedError
 
     def _validation_targets(self, y: object, rows: int, meaning: Meaning) -> _core.Targets:
@@ -374,11 +391,6 @@ def default_autoencoder(random_state: int, p: Any) -> AutoEncoder:
         n_jobs=p.n_jobs,
         verbose=p.verbose,
     )
-
-
-def weighted_mean(values: npt.NDArray[Any], sample_weight: Any) -> float:
-    """Return the mean of a score's terms, by weights if there are any."""
-    return float(np.average(values, weights=sample_weight))
 
 
 def restored_supervised(fitted: Fitted, meaning: Meaning, estimator: Estimator) -> None:

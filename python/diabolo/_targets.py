@@ -75,13 +75,13 @@ def as_labels(owner: str, name: str, y: object, rows: int) -> AnyArray:
 
 
 def classes_of(
-    owner: str, labels: AnyArray, unlabelled: object, off: float
+    owner: str, labels: AnyArray, unlabelled: object, off: float, counting: npt.NDArray[np.bool_]
 ) -> tuple[Classes, npt.NDArray[np.bool_]]:
-    """Return the classes among labels, and which rows are labelled; raise InvalidDataError for too few."""
-    if unlabelled is None:
-        labelled = np.ones(len(labels), dtype=bool)
-    else:
-        labelled = np.asarray(labels != unlabelled) & np.ones(len(labels), dtype=bool)
+    """Return the classes among labels, and which rows are labelled; raise InvalidDataError for too few.
+
+    Of rows that do not count, because their weight is 0, the labels do not either.
+    """
+    labelled = counting if unlabelled is None else np.asarray(labels != unlabelled) & counting
     if not labelled.any():
         raise _refused(owner, "y", "have at least one labelled row", f"unlabelled={unlabelled!r} in all rows")
     try:
@@ -92,7 +92,7 @@ def classes_of(
         ) from None
     if len(classes) < 2:
         only = f"one class, {classes[0]!r}"
-        if unlabelled is not None and not labelled.all():
+        if unlabelled is not None and not labelled[counting].all():
             only += (
                 f", and unlabelled={unlabelled!r}, which means rows without a label. If it is a class of its "
                 "own (of -1 and 1, say), take another value for unlabelled, or None"
@@ -114,9 +114,18 @@ def class_numbers(owner: str, name: str, labels: AnyArray, classes: Classes) -> 
 
 
 def as_values(
-    owner: str, name: str, y: object, rows: int, *, allow_unlabelled: bool
+    owner: str,
+    name: str,
+    y: object,
+    rows: int,
+    *,
+    allow_unlabelled: bool,
+    counting: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[LabelledRows, bool]:
-    """Return the numbers of each row, (rows, outputs), and whether y has one dimension."""
+    """Return the numbers of each row, (rows, outputs), and whether y has one dimension.
+
+    Rows that do not count, because their weight is 0, have no target, whatever they hold. None: all do.
+    """
     array = _as_array(owner, name, y)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] == 0):
         raise _refused(owner, name, "be 1-D, (rows,), or 2-D, (rows, outputs)", f"shape {array.shape}")
@@ -130,9 +139,11 @@ def as_values(
             owner, name, "hold real numbers", f"dtype {array.dtype}, of which NumPy says: {error}"
         ) from None
     table = values.reshape(rows, -1)
+    if counting is not None:
+        table[~counting] = np.nan
     missing = np.isnan(table).any(axis=1)
     if not allow_unlabelled:
-        _check_finite(owner, name, table)
+        _check_finite(owner, name, table, counting)
     elif missing.all():
         raise _refused(owner, name, "have at least one labelled row", "NaN in all rows")
     table[missing] = 0.0
@@ -140,9 +151,10 @@ def as_values(
     return LabelledRows(np.flatnonzero(~missing), table), array.ndim == 1
 
 
-def scale_of(values: Float64Array) -> Scaler:
-    """Return mean and standard deviation of each column, 1 where that is 0."""
-    shift, scale = values.mean(axis=0), values.std(axis=0)
+def scale_of(values: Float64Array, weights: Float64Array) -> Scaler:
+    """Return mean and standard deviation of each column by the rows' weights, 1 where that is 0."""
+    shift = np.average(values, axis=0, weights=weights)
+    scale = np.sqrt(np.average((values - shift) ** 2, axis=0, weights=weights))
     return shift, np.where(scale > 0, scale, 1.0)
 
 
@@ -180,8 +192,13 @@ def _check_length(owner: str, name: str, array: AnyArray, rows: int) -> None:
         raise _refused(owner, name, f"have an entry for each of the {rows} rows", f"{len(array)} entries")
 
 
-def _check_finite(owner: str, name: str, values: AnyArray) -> None:
-    bad = np.argwhere(~(np.abs(values) <= _FLOAT32_MAX))
+def _check_finite(
+    owner: str, name: str, values: AnyArray, counting: npt.NDArray[np.bool_] | None = None
+) -> None:
+    unusable = ~(np.abs(values) <= _FLOAT32_MAX)
+    if counting is not None:
+        unusable[~counting] = False
+    bad = np.argwhere(unusable)
     if len(bad):
         at = tuple(bad[0])
         raise _refused(
