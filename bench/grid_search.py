@@ -1,6 +1,6 @@
 """GridSearchCV over 24 settings: one after the other, in two threads, in two processes.
 
-    python bench/grid_search.py [--rows 4000] [--rounds 3]
+    python bench/grid_search.py [--rows 20000] [--rounds 3]
 
 Each fit has one thread, so that the searches differ only in how many fits run at a time. The sides take
 turns; the best round of each counts. Ends with an error if results differ to the last bit, or if a parallel
@@ -55,9 +55,9 @@ def search(X: npt.NDArray[np.float32], side: str, epochs: int) -> Found:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--rows", type=int, default=20000)
     parser.add_argument("--features", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     o = parser.parse_args()
     print(load_note(), flush=True)
