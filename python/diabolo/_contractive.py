@@ -7,8 +7,8 @@ import numpy as np
 
 from diabolo._architecture import Architecture
 from diabolo._autoencoder import AutoEncoder
+from diabolo._encoding import checked_values
 from diabolo._layers import JacobianPenaltyLayer
-from diabolo._network_estimator import checked_values
 from diabolo._types import Float32Array
 from diabolo._validation import Real, Rule, broken
 

@@ -1,6 +1,7 @@
 """What fitted estimators become elsewhere: a header of C, a graph of ONNX. How, stands in a module each."""
 
 import os
+from abc import abstractmethod
 from typing import Any, Literal
 
 from diabolo._base import Estimator
@@ -90,11 +91,14 @@ class Exportable(Estimator):
         write_onnx(owner, exported_network(owner, fitted, threshold), path, part)
 
 
-class ExportableDetector(Estimator):
-    """The same for outlier detectors, whose score has a metric and which have a threshold of their own."""
+class _ExportsItself(Estimator):
+    """Export of estimators that say themselves what of them leaves Python."""
 
     def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
-        """Write the detector as one C99 header: as `AutoEncoder.to_c`, with its score and its threshold.
+        """Write the estimator as one C99 header: as `AutoEncoder.to_c`.
+
+        Of a detector it has the score and the threshold; of a classifier or regressor it encodes a row and
+        predicts.
 
         Parameters
         ----------
@@ -115,6 +119,14 @@ class ExportableDetector(Estimator):
         from diabolo._export_c import write_c
 
         write_c(type(self).__name__, self._exported(), path, name)
+
+    @abstractmethod
+    def _exported(self) -> Any:
+        """Return the ExportedNetwork."""
+
+
+class ExportableDetector(_ExportsItself):
+    """Of outlier detectors, whose score has a metric and which have a threshold of their own."""
 
     def to_onnx(
         self,
@@ -156,31 +168,8 @@ class ExportableDetector(Estimator):
         return exported_network(type(self).__name__, fitted, fitted.offset, fitted.metric)
 
 
-class ExportableSupervised(Estimator):
-    """The same for classifiers and regressors, which restore no rows: codes and predictions."""
-
-    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
-        """Write the estimator as one C99 header that encodes a row and predicts: as `AutoEncoder.to_c`.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The header; its name must end in ".h".
-        name : str, optional
-            What the names of functions and, in capitals, macros begin with. By default the file's name.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InvalidParameterError
-            The path does not end in ".h", or `name` is no identifier.
-        OSError
-            What the operating system says; an old file is as it was.
-        """
-        from diabolo._export_c import write_c
-
-        write_c(type(self).__name__, self._exported(), path, name)
+class ExportableSupervised(_ExportsItself):
+    """Of classifiers and regressors, which restore no rows: codes and predictions."""
 
     def to_onnx(
         self, path: str | os.PathLike[str], *, part: Literal["predictions", "encoder"] = "predictions"

@@ -16,11 +16,12 @@ from diabolo._architecture import Architecture
 from diabolo._checkpoint import RunState, extra_contents, origins_of
 from diabolo._column_groups import check_probabilities
 from diabolo._common_layers import takes_missing
+from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import Exportable
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, new_trainer
 from diabolo._incremental import TrainingEstimator
-from diabolo._inputs import Interval, Table, as_table, check_features, check_values
+from diabolo._inputs import Table, as_table, check_features
 from diabolo._layers import DenseLayer
 from diabolo._memory import check_memory
 from diabolo._parameters import METRICS, RULES, check_validation
@@ -28,10 +29,10 @@ from diabolo._persistence import check_class, read_checkpoint, write_estimator
 from diabolo._plots import Plots
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
-from diabolo._running_fits import one_at_a_time, thread_count, training_threads
+from diabolo._running_fits import one_at_a_time, training_threads
 from diabolo._sample_weights import checked_weights_of_rows, weighted
 from diabolo._scaling import fit_scaler
-from diabolo._scikit_learn import FrameOutput, HtmlRepr, PartialFitRouting, ScoreRouting
+from diabolo._scikit_learn import HtmlRepr, PartialFitRouting, ScoreRouting
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, broken, checked
 from diabolo._weights_and_files import WeightsAndFiles
@@ -48,7 +49,7 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 class NetworkEstimator(
     TrainingEstimator,
     WeightsAndFiles,
-    FrameOutput,
+    Encoding,
     HtmlRepr,
     PartialFitRouting,
     ScoreRouting,
@@ -252,28 +253,6 @@ class NetworkEstimator(
 
     # ---- Using the network ----
 
-    def transform(self, X: Any) -> Any:
-        """Return the codes of the rows of X.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows, n_components)
-            Or a frame, if `set_output` says so.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InvalidDataError
-            X cannot be used, or has other features than what was fitted.
-        """
-        fitted, table, threads = self._prepared(X)
-        return self._in_container(checked_values(fitted.model.transform(table.rows, threads, True), table), X)
-
     def inverse_transform(self, X: Any) -> Float32Array:
         """Return the reconstructions that the decoder makes of codes.
 
@@ -427,13 +406,6 @@ class NetworkEstimator(
 
     # ---- Shared steps ----
 
-    def _threads(self) -> int:
-        """Return the most threads for a prediction; 0: as many as there are, which takes long to find out."""
-        jobs = self.n_jobs
-        if type(jobs) is not int or jobs < 1:
-            jobs = checked(type(self).__name__, "n_jobs", RULES["n_jobs"], jobs)
-        return 0 if jobs is None else thread_count(jobs)
-
     def _row_errors(self, table: Table, loss: str) -> Float32Array:
         """Return the mean error of each row in scaled units, by any of the losses that has no condition."""
         fitted, table, threads = self._prepared(table)
@@ -479,11 +451,3 @@ def stored_only(fitted: Fitted, table: Table) -> bool:
             "fitted with: what is missing in dense rows, nothing tells. Got dense data."
         )
     return True
-
-
-def checked_values(result: _Array | None, table: Table, interval: Interval | None = None) -> _Array:
-    """Return what a pass over the table returned; None means that it met a value it refused."""
-    if result is not None:
-        return result
-    check_values(table, interval=interval, threads=_core.usable_threads())
-    raise InvalidDataError(f"{table.owner}: {table.name} must not change while it is read. It did.")

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,13 @@ class HistoryPlot(Estimator):
 class Plots(HistoryPlot):
     """Methods that draw: the training, reconstructions, the code, which autoencoders have."""
 
+    @abstractmethod
     def transform(self, X: Any) -> Any:
         """Return the codes of the rows of X."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reconstruct(self, X: Any) -> Float32Array:
         """Return what the network makes of X."""
-        raise NotImplementedError
 
     def plot_reconstructions(
         self, X: Any, *, count: int = 8, image_shape: tuple[int, ...] | None = None

@@ -1,5 +1,6 @@
 """What classifier and regressor share: an autoencoder's encoder, fine-tuned with a head on labelled rows."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -11,6 +12,7 @@ from diabolo._architecture import Architecture, chain
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
 from diabolo._denoising import DenoisingAutoEncoder
+from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import ExportableSupervised
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
@@ -27,17 +29,17 @@ from diabolo._layers import (
 )
 from diabolo._memory import check_memory
 from diabolo._nested import NetworkOrNone, untrained_copy
-from diabolo._network_estimator import NetworkEstimator, checked_values
+from diabolo._network_estimator import NetworkEstimator
 from diabolo._parameters import RULES, check_schedule, check_validation, checked_parameters
 from diabolo._plots import HistoryPlot
 from diabolo._progress import progress_for
 from diabolo._random import seed_from, split_rows
-from diabolo._running_fits import one_at_a_time, thread_count, training_threads
+from diabolo._running_fits import one_at_a_time, training_threads
 from diabolo._sample_weights import checked_weights_of_rows, weighted
-from diabolo._scikit_learn import FrameOutput, HtmlRepr, ScoreRouting
+from diabolo._scikit_learn import HtmlRepr, ScoreRouting
 from diabolo._targets import LabelledRows, Meaning
 from diabolo._types import Float32Array, Float64Array
-from diabolo._validation import Flag, Rule, broken, checked
+from diabolo._validation import Flag, Rule, broken
 from diabolo._weights_and_files import WeightsAndFiles
 
 SOFTMAX_LOSS = "categorical_crossentropy"
@@ -120,7 +122,7 @@ SHARED_RULES: dict[str, Rule] = {
 # Meanings of the hyper-parameters stand in AutoEncoderClassifier's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
 class SupervisedEstimator(
-    ExportableSupervised, WeightsAndFiles, FrameOutput, HtmlRepr, ScoreRouting, HistoryPlot
+    ExportableSupervised, WeightsAndFiles, Encoding, HtmlRepr, ScoreRouting, HistoryPlot
 ):
     """Base of the estimators that learn from labelled rows what an autoencoder's codes are to tell."""
 
@@ -293,28 +295,6 @@ class SupervisedEstimator(
 
     # ---- Using the network ----
 
-    def transform(self, X: Any) -> Any:
-        """Return the codes of the rows of X, by the encoder as it is after fine-tuning.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_rows, n_features)
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows, n_components)
-            Or a frame, if `set_output` says so.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InvalidDataError
-            X cannot be used, or has other features than what was fitted.
-        """
-        fitted, table, threads = self._prepared(X)
-        return self._in_container(checked_values(fitted.model.transform(table.rows, threads, True), table), X)
-
     @property
     def pretraining_history_(self) -> list[dict[str, list[float]]]:
         """The `history_` of the autoencoder; those of its own layers come first, if it was stacked."""
@@ -323,15 +303,16 @@ class SupervisedEstimator(
 
     # ---- What a kind says of itself ----
 
+    @abstractmethod
     def _labelled(self, p: Any, y: object, weights: Float64Array) -> tuple[LabelledRows, Meaning]:
         """Return the targets of rows with these weights, and what outputs stand for; raise InvalidDataError.
 
         Rows of weight 0 are none of the labelled ones.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _validation_targets(self, y: object, rows: int, meaning: Meaning) -> _core.Targets:
-        raise NotImplementedError
+        """Return the targets of rows that losses are computed of; raise InvalidDataError."""
 
     # ---- Shared steps ----
 
@@ -360,11 +341,10 @@ class SupervisedEstimator(
         return fitted
 
     def _prepared(self, X: Any) -> tuple[FittedSupervised, Table, int]:
-        fitted = self._require_fitted()
-        jobs = checked(type(self).__name__, "n_jobs", RULES["n_jobs"], self.n_jobs)
+        fitted, threads = self._require_fitted(), self._threads()
         table = as_table(X, type(self).__name__, "X")
         check_features(table, fitted.features, fitted.fitting.feature_names)
-        return fitted, table, 0 if jobs is None else thread_count(jobs)
+        return fitted, table, threads
 
     def _outputs(self, X: Any) -> tuple[Float64Array, Meaning]:
         """Return the last dense layer's outputs, (rows, outputs), and what they stand for."""

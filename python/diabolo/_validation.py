@@ -7,6 +7,7 @@ import math
 import numbers
 import operator
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,9 +29,9 @@ class Rule:
 
     description: str
 
+    @abstractmethod
     def convert(self, value: object) -> Any:
         """Return the value as a plain Python object, or raise Refused."""
-        raise NotImplementedError
 
 
 class Integer(Rule):

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from diabolo import _core
 from diabolo._architecture import Architecture, dense_architecture
 from diabolo._column_groups import check_probabilities
+from diabolo._encoding import checked_values
 from diabolo._inputs import Interval, as_table, check_features
 from diabolo._layers import DenseLayer, GaussianCodeLayer
-from diabolo._network_estimator import NetworkEstimator, checked_values, stored_only
+from diabolo._network_estimator import NetworkEstimator, stored_only
 from diabolo._parameters import RULES
 from diabolo._random import seed_from
 from diabolo._types import Float32Array, Float64Array

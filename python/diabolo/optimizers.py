@@ -5,6 +5,7 @@ In all formulas w is a weight, g the gradient of the loss with respect to it (pe
 (m, v, u) starts at zero. Operations are elementwise and in float32.
 """
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from diabolo import _core
@@ -20,8 +21,9 @@ _EPSILON = Real(0.0, above_low=True)
 class Optimizer(Settings):
     """Base of all optimizers; not to be used itself. They are immutable and compare by value."""
 
+    @abstractmethod
     def _update_rule(self) -> _core.UpdateRule:
-        raise NotImplementedError
+        """Return the formula and its numbers as the core wants them."""
 
 
 class Adam(Optimizer):

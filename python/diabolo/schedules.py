@@ -4,6 +4,7 @@ In all formulas lr_0 is the estimator's `learning_rate` and epochs are counted f
 """
 
 import math
+from abc import abstractmethod
 from typing import ClassVar
 
 from diabolo import _core
@@ -18,8 +19,9 @@ _FACTOR = Real(0.0, 1.0, above_low=True)
 class Schedule(Settings):
     """Base of all schedules; not to be used itself. They are immutable and compare by value."""
 
+    @abstractmethod
     def _core_schedule(self) -> _core.Schedule:
-        raise NotImplementedError
+        """Return the formula and its numbers as the core wants them."""
 
     def _follower(self) -> "Plateau | None":
         """Return what makes factors of the rate of the losses of epochs, if the schedule looks at them."""
