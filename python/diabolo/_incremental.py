@@ -212,7 +212,7 @@ class TrainingEstimator(Kind):
         """Return the model that training begins with: that of `before`, or a new one with a new scaler."""
         if before is not None:
             _check_same_network(type(self).__name__, p, plan, before)
-            if p.matmul_precision == _precision_of(before.architecture):
+            if plan == before.architecture:
                 return before.model
             return model_of(plan, before.model.get_weights(), before.model.scaler())
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
@@ -293,10 +293,6 @@ def _check_same_network(owner: str, p: Any, plan: Architecture, before: Fitted) 
         raise InvalidParameterError(
             f"{owner}: the layers must be {then} {why}. Got hyper-parameters for {now}."
         )
-
-
-def _precision_of(plan: Architecture) -> str:
-    return next(layer.products for layer in plan.layers if isinstance(layer, DenseLayer))
 
 
 def _shown(plan: Architecture) -> str:
