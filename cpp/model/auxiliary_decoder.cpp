@@ -12,23 +12,33 @@ namespace diabolo {
 namespace {
 
 // The buffers of its own.
-constexpr std::size_t kResidual = 0;        // (rows, outputs): e
-constexpr std::size_t kReconstruction = 1;  // (rows, outputs): e', and then its gradient
-
-// The rows of unit_statistics.
-constexpr Index kNoBias = 0;  // zeros
-constexpr Index kMean = 1;    // of the residual
-constexpr Index kVariance = 2;
-constexpr Index kRows = 3;
+constexpr std::size_t kResidual = 0;         // (rows, outputs): e
+constexpr std::size_t kReconstruction = 1;   // (rows, outputs): e', and then its gradient
+constexpr std::size_t kResidualSquares = 2;  // (rows, 1): |e|^2, times the row's weight
+constexpr std::size_t kSquares = 3;          // (rows, 1): |e - e'|^2, likewise
+constexpr std::size_t kNoBias = 4;           // (1, outputs): zeros
 
 MatrixView<float> row_of(MatrixView<float> m, Index row) { return rows_of(m, {row, row + 1}); }
 
-/// Of the residual's features, summed; 0 where it is no measure.
-double residual_variance(const LayerBuffers& buffers) {
-  const MatrixView<float> statistics = buffers.unit_statistics;
+/// Over the first rows; 0 where it is no measure.
+double sum_of(MatrixView<float> column, Index rows) {
   double sum = 0.0;
-  for (Index j = 0; j < statistics.cols; ++j) sum += static_cast<double>(statistics.row(kVariance)[j]);
+  for (Index r = 0; r < rows; ++r) sum += static_cast<double>(column.row(r)[0]);
   return std::isfinite(sum) ? sum : 0.0;
+}
+
+/// The sum of each row's squares, times its weight.
+void weighted_squares(const Pass& pass, MatrixView<float> x, Range rows, MatrixView<float> squares) {
+  pass.kernels.squared_sums(constant(rows_of(x, rows)), rows_of(squares, rows));
+  for (Index r = rows.begin; r < rows.end; ++r) {
+    squares.row(r)[0] *= static_cast<float>(pass.step->row_weight(r));
+  }
+}
+
+/// The loss of the batch, without its weight.
+double auxiliary_loss(const LayerBuffers& buffers, Index rows) {
+  const double residual = sum_of(buffers.own[kResidualSquares], rows);
+  return residual > 0.0 ? sum_of(buffers.own[kSquares], rows) / residual : 0.0;
 }
 
 const AuxiliaryCode& auxiliary_of(const LayerBuffers& buffers) { return buffers.below.back().auxiliary; }
@@ -45,15 +55,14 @@ AuxiliaryDecoder::AuxiliaryDecoder(const kernels::KernelTable& table, ParameterP
 LayerBooking AuxiliaryDecoder::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const {
   LayerBooking booking = Dense::book(plan, rows, purpose, last);
   if (purpose != Purpose::training) return booking;
-  booking.own = {plan.book(rows, outputs()), plan.book(rows, outputs())};
-  booking.unit_statistics = plan.book(kRows, outputs());
-  booking.row_penalty = plan.book(rows, 1);
+  booking.own = {plan.book(rows, outputs()), plan.book(rows, outputs()), plan.book(rows, 1),
+                 plan.book(rows, 1), plan.book(1, outputs())};
   booking.sees_below = true;
   return booking;
 }
 
 void AuxiliaryDecoder::begin_epoch(const Parameters& /*parameters*/, const LayerBuffers& buffers) const {
-  std::fill_n(buffers.unit_statistics.row(kNoBias), buffers.unit_statistics.stride, 0.0f);
+  std::fill_n(buffers.own[kNoBias].data, buffers.own[kNoBias].stride, 0.0f);
 }
 
 void AuxiliaryDecoder::batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
@@ -81,6 +90,7 @@ void AuxiliaryDecoder::forward(const Pass& pass, const LayerBuffers& buffers, Ra
     pass.kernels.scale_rows(constant(row_of(buffers.delta, r)), static_cast<float>(factor),
                             row_of(buffers.own[kResidual], r));
   }
+  weighted_squares(pass, buffers.own[kResidual], rows, buffers.own[kResidualSquares]);
   decode_dead_units(pass, buffers, rows);
 }
 
@@ -95,7 +105,7 @@ void AuxiliaryDecoder::decode_dead_units(const Pass& pass, const LayerBuffers& b
   kernels::DenseForward f;
   f.sparse_x = auxiliary.list().values_of(rows);
   f.weights = forward_panels(pass.parameters);
-  f.bias = buffers.unit_statistics.row(kNoBias);
+  f.bias = buffers.own[kNoBias].data;
   f.y = rows_of(buffers.own[kReconstruction], rows);
   in_pieces(pass.worker, f.weights, {}, rows.size(), [&](Range panels) {
     f.panels = panels;
@@ -103,17 +113,9 @@ void AuxiliaryDecoder::decode_dead_units(const Pass& pass, const LayerBuffers& b
   });
 }
 
-void AuxiliaryDecoder::gradient_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
+void AuxiliaryDecoder::gradient_statistics(const Pass& /*pass*/, const LayerBuffers& buffers, Range units,
                                            Index rows) const {
-  if (units.size() == 0) return;
-  kernels::ColumnMoments m;
-  m.x = constant(rows_of(buffers.own[kResidual], {0, rows}));
-  m.row_weights = pass.step->row_weights;
-  m.columns = units;
-  m.mean = buffers.unit_statistics.row(kMean);
-  m.variance = buffers.unit_statistics.row(kVariance);
-  pass.kernels.column_moments(m);
-  if (units.begin == 0) auxiliary_of(buffers).list().order_by_columns(rows);
+  if (units.begin == 0 && units.size() > 0) auxiliary_of(buffers).list().order_by_columns(rows);
 }
 
 void AuxiliaryDecoder::input_gradient(const Pass& pass, const LayerBuffers& buffers, Range rows,
@@ -121,10 +123,10 @@ void AuxiliaryDecoder::input_gradient(const Pass& pass, const LayerBuffers& buff
   Dense::input_gradient(pass, buffers, rows, below);
   const SparseCode list = auxiliary_of(buffers).list();
   const MatrixView<float> difference = buffers.own[kReconstruction];  // e' - e
-  const double variance = residual_variance(buffers);
-  if (list.k() == 0 || variance <= 0.0) {
+  const double residual = sum_of(buffers.own[kResidualSquares], pass.step->batch_rows);
+  if (list.k() == 0 || residual <= 0.0) {
     for (Index r = rows.begin; r < rows.end; ++r) {
-      buffers.row_penalty.row(r)[0] = 0.0f;
+      buffers.own[kSquares].row(r)[0] = 0.0f;
       std::fill_n(difference.row(r), difference.cols, 0.0f);
       std::fill_n(list.gradients.row(r), list.k(), 0.0f);
     }
@@ -135,13 +137,10 @@ void AuxiliaryDecoder::input_gradient(const Pass& pass, const LayerBuffers& buff
   d.b = constant(rows_of(buffers.own[kResidual], rows));
   d.out = rows_of(difference, rows);
   pass.kernels.scaled_difference(d);
-  pass.kernels.squared_sums(d.a, rows_of(buffers.row_penalty, rows));
+  weighted_squares(pass, difference, rows, buffers.own[kSquares]);
   for (Index r = rows.begin; r < rows.end; ++r) {
-    const double weight = pass.step->row_weight(r);
-    buffers.row_penalty.row(r)[0] *= static_cast<float>(weight);
-    const double scale = static_cast<double>(pass.step->batch_rows) * variance;
-    pass.kernels.scale_rows(constant(row_of(difference, r)),
-                            static_cast<float>(2.0 * code_.auxiliary_weight * weight / scale),
+    const double factor = 2.0 * code_.auxiliary_weight * pass.step->row_weight(r) / residual;
+    pass.kernels.scale_rows(constant(row_of(difference, r)), static_cast<float>(factor),
                             row_of(difference, r));
   }
   kernels::SparseDots g;
@@ -158,21 +157,16 @@ void AuxiliaryDecoder::list_gradients(const LayerBuffers& buffers, GradientList&
                                      constant(buffers.own[kReconstruction])});
 }
 
-double AuxiliaryDecoder::loss_of_rows_sum(const LayerBuffers& buffers, Index rows) const {
-  const double variance = residual_variance(buffers);
-  if (variance <= 0.0) return 0.0;
-  double sum = 0.0;
-  for (Index r = 0; r < rows; ++r) sum += static_cast<double>(buffers.row_penalty.row(r)[0]);
-  return sum / variance;
-}
-
-double AuxiliaryDecoder::slab_penalty(const StepContext& /*step*/, const LayerBuffers& buffers,
+double AuxiliaryDecoder::slab_penalty(const StepContext& step, const LayerBuffers& buffers,
                                       Index rows) const {
-  return code_.auxiliary_weight * loss_of_rows_sum(buffers, rows);
+  double weight = 0.0;
+  for (Index r = 0; r < rows; ++r) weight += step.row_weight(r);
+  return weight * code_.auxiliary_weight * auxiliary_loss(buffers, rows);
 }
 
 void AuxiliaryDecoder::observe(const LayerBuffers& buffers, Range units, Index rows, double* tallies) const {
-  if (units.begin == 0 && units.size() > 0) tallies[0] += loss_of_rows_sum(buffers, rows);
+  if (units.begin > 0 || units.size() == 0) return;
+  tallies[0] += static_cast<double>(rows) * auxiliary_loss(buffers, rows);
 }
 
 std::vector<Measure> AuxiliaryDecoder::measures(const double* tallies, Index rows) const {

@@ -10,9 +10,10 @@ namespace diabolo {
 /// Gao et al., "Scaling and evaluating sparse autoencoders", arXiv:2406.04093, 2024, appendix A.2, and the
 /// authors' code. With the residual e = x - y of each row, y being the reconstruction, and e' the sum of the
 /// decoder's vectors of the k greatest dead units times their outputs (no bias), the loss grows by
-///   weight * mean of |e - e'|^2 / mean of |e - mean e|^2
-/// over the rows of the batch. The residual counts as a constant in its gradients: these reach the dead units
-/// alone. Where the residual does not vary, or is not finite, the term is 0.
+///   weight * mean of |e - e'|^2 / mean of |e|^2
+/// over the rows of the batch; without dead units, or a residual, the term is 0. The residual counts as a
+/// constant in its gradients: these reach the dead units alone. (The authors' code divides by the residual's
+/// variance in the batch. That is the same where the bias has made its mean 0, and before has no bound.)
 class AuxiliaryDecoder final : public Dense {
  public:
   AuxiliaryDecoder(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
@@ -32,7 +33,7 @@ class AuxiliaryDecoder final : public Dense {
   void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
                         Index rows) const override;
 
-  /// The residual's variance, when all rows have theirs.
+  /// How large the residual is, when all rows have theirs.
   [[nodiscard]] bool needs_gradient_of_batch() const override { return true; }
   void gradient_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
                            Index rows) const override;
@@ -47,8 +48,6 @@ class AuxiliaryDecoder final : public Dense {
 
  private:
   void decode_dead_units(const Pass& pass, const LayerBuffers& buffers, Range rows) const;
-  /// The sum over a batch's rows of the loss above, without its weight.
-  [[nodiscard]] double loss_of_rows_sum(const LayerBuffers& buffers, Index rows) const;
 
   const TopKSpec code_;
 };

@@ -62,9 +62,10 @@ class SparseAutoEncoder(AutoEncoder):
         an output that is the identity and a decoder of one layer. A batch passes through the network as a
         whole.
     auxiliary_weight : float, default 1/32
-        Weight of the auxiliary loss: the mean over rows of the squared distance of the residual from what the
-        `auxiliary_k` greatest dead units make of it, through the same decoder without its bias, divided by the
-        residual's variance in the batch. It reaches dead units alone: the residual counts as a constant.
+        Weight of the auxiliary loss: the squared distance of a row's residual from what its `auxiliary_k`
+        greatest dead units make of it, through the same decoder without its bias, summed over the batch and
+        divided by the sum of the residual's squares. It reaches dead units alone, for the residual counts as
+        a constant.
     dead_after : int, default 10_000
         A unit is dead while it has been active for none of so many training rows; at most 2**24.
     code_activation : str, default "auto"
