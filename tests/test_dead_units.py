@@ -225,6 +225,7 @@ def test_a_network_that_has_no_residual_is_refused() -> None:
 
 def sparse(**changes: Any) -> SparseAutoEncoder:
     settings: dict[str, Any] = {
+        "n_components": 48,
         "sparsity": "top_k",
         "k": 3,
         "auxiliary_k": 8,
@@ -233,26 +234,31 @@ def sparse(**changes: Any) -> SparseAutoEncoder:
         "batch_size": 32,
         "random_state": 0,
     }
-    return SparseAutoEncoder(48, **{**settings, **changes})
+    return SparseAutoEncoder(**{**settings, **changes})
 
 
 @pytest.mark.parametrize("k", [3, 4])
 def test_dead_units_come_back_to_life(k: int) -> None:
     """Half of the units never reach the code, until the residual teaches them what is missing there."""
-    centres = np.random.default_rng(0).random((40, 20))
-    x = (centres[np.arange(800) % 40] + 0.01 * data(800, 20)).astype(np.float32)
-    dead = {}
+    random = np.random.default_rng(0)
+    parts = random.normal(size=(64, 20))  # of which each row has k
+    which = np.argsort(random.random((1000, 64)), axis=1)[:, :k]
+    x = (parts[which] * random.random((1000, k, 1))).sum(axis=1).astype(np.float32)
+    settings: dict[str, Any] = {"n_components": 64, "k": k, "dead_after": 500, "batch_size": 50}
+    dead, loss = {}, {}
     for auxiliary_k in (0, 16):
-        begun = sparse(k=k, epochs=1, auxiliary_k=0, scale="standard", warm_start=True).fit(x)
+        begun = sparse(**settings, epochs=1, auxiliary_k=0, warm_start=True).fit(x)
         weights = begun.get_weights()
-        weights["encoder.0.bias"][24:] = -6.0
+        weights["encoder.0.bias"][32:] = -6.0
         begun.set_weights(weights).set_params(auxiliary_k=auxiliary_k, epochs=60, learning_rate=1e-2)
         history = begun.fit(x).history_
-        assert history["dead_units"][0] >= 24
+        assert history["dead_units"][0] >= 32
         dead[auxiliary_k] = history["dead_units"][-1]
+        loss[auxiliary_k] = history["reconstruction_loss"][-1]
         assert ("auxiliary_loss" in history) == (auxiliary_k > 0)
-    assert dead[0] >= 24
-    assert dead[16] < 12
+    assert dead[0] >= 32
+    assert dead[16] < 8
+    assert loss[16] < 0.9 * loss[0]
 
 
 def test_history_and_validation() -> None:
