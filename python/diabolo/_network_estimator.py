@@ -185,7 +185,7 @@ class NetworkEstimator(
             validation_rows = validation_table.rows
         before = self._fitted if p.warm_start and resumed is None else None
         model = self._first_model(p, plan, before, lambda: fit_scaler(p.scale, rows, threads), seed, threads)
-        pretraining: tuple[dict[str, tuple[float, ...]], ...] = ()
+        pretraining = () if resumed is None else resumed.pretraining
         if before is None and resumed is None:
             model, pretraining = self._pretrained(p, plan, model, table._replace(rows=rows), seed, threads)
         trainer = new_trainer(
