@@ -300,9 +300,11 @@ class Trainer:
     def planned_bytes(
         layers: Sequence[Layer],
         rows: int,
+        *,
         batch_size: int,
         rule: UpdateRule,
         clip: bool,
+        shuffle: Literal["rows", "blocks", "none"],
         threads: int,
         most_stored: int | None = None,
     ) -> int: ...
