@@ -276,8 +276,8 @@ def test_other_data_of_which_a_part_validates(X: Any, tmp_path: Path) -> None:
             diabolo.InvalidDataError, match=r": X must be as .* the same values\. Got other values\.$"
         ):
             estimator(**changes).fit(changed, resume_from=path)
+    interrupted_fit(estimator(epochs=EPOCHS, checkpoint=path), X, 2, X_val=X[:5])
     with pytest.raises(diabolo.InvalidDataError, match=r"the validation rows .*run: given\. Got not given"):
-        interrupted_fit(estimator(epochs=EPOCHS, checkpoint=path), X, 2, X_val=X[:5])
         estimator(epochs=EPOCHS).fit(X, resume_from=path)
 
 
