@@ -19,6 +19,7 @@ KIND_FILES = sorted(GOLDEN.glob("*-kinds/*.safetensors"))
 
 def test_there_are_golden_files() -> None:
     assert "0.1.0" in VERSIONS
+    assert (GOLDEN / "0.1.0-half-a-run.safetensors").exists()
 
 
 def test_there_is_one_of_each_kind() -> None:
@@ -60,6 +61,18 @@ def test_models(version: str) -> None:
         }.items():
             np.testing.assert_allclose(found, results[name], rtol=1e-5, atol=1e-6, err_msg=name)
     assert loaded.fit(X).n_iter_ == 4
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*-half-a-run.safetensors")), ids=lambda path: path.stem)
+def test_half_a_run(path: Path) -> None:
+    """It goes on with what layers kept, to the end that it had when it was written."""
+    loaded = diabolo.load(path)
+    assert (loaded.n_iter_, loaded.stop_reason_, loaded.checkpoint) == (2, "interrupted", path.name)
+    with np.load(path.with_suffix(".npz")) as results:
+        X = results["X"]
+        resumed = loaded.set_params(checkpoint=None).fit(X, resume_from=path)
+        np.testing.assert_allclose(resumed.transform(X), results["codes"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(resumed.history_["loss"], results["losses"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

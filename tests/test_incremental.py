@@ -130,7 +130,7 @@ def test_partial_fit_against_the_reference() -> None:
         ContractiveAutoEncoder(2, hidden_layer_sizes=(3,)),
         DenoisingAutoEncoder(2),
         SparseAutoEncoder(2, sparsity="l1"),
-        SparseAutoEncoder(2, sparsity="kl", sparsity_decay=0.0),
+        SparseAutoEncoder(2, sparsity="kl"),
         SparseAutoEncoder(3, sparsity="top_k", k=2),
         VariationalAutoEncoder(2),
     ],
@@ -148,18 +148,36 @@ def test_every_kind_goes_on(kind: AutoEncoder, X: Any) -> None:
         assert np.isfinite(kind.fit_blocks(blocks).history_["loss"]).all()
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        (VariationalAutoEncoder(2, kl_warmup_epochs=1), "kl_warmup_epochs"),
-        (SparseAutoEncoder(2, sparsity="kl"), "sparsity_decay"),
-    ],
-)
-def test_what_would_begin_again_with_every_block(kind: AutoEncoder, name: str, X: Any) -> None:
+def test_what_would_begin_again_with_every_block(X: Any) -> None:
+    kind = VariationalAutoEncoder(2, kl_warmup_epochs=1)
     for fit, data_of in ((kind.partial_fit, X), (kind.fit_blocks, [X])):
-        with pytest.raises(InvalidParameterError, match=f"{name} must be 0 for {fit.__name__}"):
+        with pytest.raises(InvalidParameterError, match=f"kl_warmup_epochs must be 0 for {fit.__name__}"):
             fit(data_of)
     assert not kind.__sklearn_is_fitted__()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (DenoisingAutoEncoder(2), {"noise_fraction": 0.9}),
+        (SparseAutoEncoder(2), {"sparsity_weight": 0.1}),
+        (SparseAutoEncoder(2, sparsity="kl"), {"sparsity_decay": 0.0}),
+        (SparseAutoEncoder(3, sparsity="top_k", k=2), {"k": 1}),
+        (VariationalAutoEncoder(2), {"beta": 5.0}),
+        (AutoEncoder(2, hidden_layer_sizes=(4,), dropout=0.1), {"dropout": 0.5}),
+    ],
+    ids=repr,
+)
+def test_changed_layers_take_effect(kind: AutoEncoder, change: dict[str, Any], X: Any) -> None:
+    """Of the same weights, where training goes on: as in a network that was never another."""
+    kind.set_params(random_state=0, epochs=1, batch_size=16, warm_start=True)
+    ae = copy.deepcopy(kind).fit(X)
+    same = copy.deepcopy(ae)
+    other = copy.deepcopy(kind).set_params(**change).fit(X).set_weights(ae.get_weights())
+    for going_on in ("fit", "partial_fit"):
+        as_changed = getattr(copy.deepcopy(ae).set_params(**change), going_on)(X)
+        assert bits(as_changed) == bits(getattr(copy.deepcopy(other), going_on)(X))
+        assert bits(as_changed) != bits(getattr(copy.deepcopy(same), going_on)(X))
 
 
 def test_the_first_partial_fit_is_a_fit_of_one_epoch(X: Any) -> None:

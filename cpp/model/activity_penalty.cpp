@@ -18,9 +18,15 @@ constexpr double kEdge = 1e-6;
 constexpr float kActiveSigmoid = 0.1f;
 
 // The rows of unit_statistics.
-constexpr Index kMean = 0;      // the running mean activity
-constexpr Index kGradient = 1;  // of the penalty in one row's activity
-constexpr Index kBegun = 2;     // 1 once there is a mean
+constexpr Index kGradient = 0;   // of the penalty in one row's activity
+constexpr Index kBatchMean = 1;  // the mean activity, if no running one is kept
+
+// The rows of what is kept.
+constexpr Index kRunningMean = 0;
+constexpr Index kBegun = 1;  // 1 once there is a mean
+
+/// Rounding may take a mean of sigmoids beyond 1.
+constexpr float kGreatestMean = 1.001f;
 
 double inside(float mean) { return std::clamp(static_cast<double>(mean), kEdge, 1.0 - kEdge); }
 
@@ -41,7 +47,7 @@ LayerBooking ActivityPenalty::book(WorkspacePlan& plan, Index rows, Purpose purp
   booking.row_penalty = plan.book(rows, 1);
   if (purpose == Purpose::evaluation) return booking;
   booking.delta = plan.book(rows, spec_.units);
-  if (needs_whole_batch()) booking.unit_statistics = plan.book(3, spec_.units);
+  if (needs_whole_batch()) booking.unit_statistics = plan.book(keeps_means() ? 1 : 2, spec_.units);
   return booking;
 }
 
@@ -63,20 +69,29 @@ void ActivityPenalty::input_gradient(const Pass& pass, const LayerBuffers& buffe
   pass.kernels.activity_gradient(g);
 }
 
+std::vector<KeptState> ActivityPenalty::kept_states() const {
+  if (!keeps_means()) return {};
+  return {{"mean_activity", 0.0f, kGreatestMean}, {"begun", 0.0f, 1.0f}};
+}
+
+float* ActivityPenalty::mean_activities(const LayerBuffers& buffers) const {
+  return keeps_means() ? buffers.kept.row(kRunningMean) : buffers.unit_statistics.row(kBatchMean);
+}
+
 void ActivityPenalty::batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
                                        Index rows) const {
-  float* mean = buffers.unit_statistics.row(kMean);
+  float* mean = mean_activities(buffers);
   float* gradient = buffers.unit_statistics.row(kGradient);
-  float* begun = buffers.unit_statistics.row(kBegun);
+  float* begun = keeps_means() ? buffers.kept.row(kBegun) : nullptr;
   const auto activities = constant(rows_of(buffers.input, {0, rows}));
   for (Index first = units.begin; first < units.end; first += kernels::kGroup) {
     float sums[kernels::kGroup];
     pass.kernels.column_sums(activities, pass.step->row_weights, first, sums);
     for (Index u = first; u < std::min(first + kernels::kGroup, units.end); ++u) {
       const double of_batch = static_cast<double>(sums[u - first]) / static_cast<double>(rows);
-      const double decay = begun[u] == 0.0f ? 0.0 : spec_.decay;
+      const double decay = begun == nullptr || begun[u] == 0.0f ? 0.0 : spec_.decay;
       mean[u] = static_cast<float>(decay * static_cast<double>(mean[u]) + (1.0 - decay) * of_batch);
-      begun[u] = 1.0f;
+      if (begun != nullptr) begun[u] = 1.0f;
       const double r = inside(mean[u]);
       const double slope = (1.0 - spec_.target) / (1.0 - r) - spec_.target / r;
       gradient[u] = static_cast<float>(spec_.kl * slope / static_cast<double>(rows));
@@ -87,9 +102,10 @@ void ActivityPenalty::batch_statistics(const Pass& pass, const LayerBuffers& buf
 double ActivityPenalty::standing_penalty(const LayerBuffers& buffers) const {
   if (!needs_whole_batch()) return 0.0;
   const double rho = spec_.target;
+  const float* mean = mean_activities(buffers);
   double sum = 0.0;
   for (Index u = 0; u < spec_.units; ++u) {
-    const double r = inside(buffers.unit_statistics.row(kMean)[u]);
+    const double r = inside(mean[u]);
     sum += rho * portable_log(rho / r) + (1.0 - rho) * portable_log((1.0 - rho) / (1.0 - r));
   }
   return spec_.kl * sum;

@@ -34,6 +34,7 @@ class ActivityPenalty final : public Layer {
   [[nodiscard]] bool needs_whole_batch() const override { return spec_.kl > 0.0; }
   void batch_statistics(const Pass& pass, const LayerBuffers& buffers, Range units,
                         Index rows) const override;
+  [[nodiscard]] std::vector<KeptState> kept_states() const override;
   [[nodiscard]] bool has_penalty() const override { return true; }
   [[nodiscard]] double slab_penalty(const StepContext& step, const LayerBuffers& buffers,
                                     Index rows) const override;
@@ -47,6 +48,9 @@ class ActivityPenalty final : public Layer {
   [[nodiscard]] double forward_cost() const override { return 2.0 * static_cast<double>(spec_.units); }
 
  private:
+  [[nodiscard]] bool keeps_means() const { return spec_.kl > 0.0 && spec_.decay > 0.0; }
+  [[nodiscard]] float* mean_activities(const LayerBuffers& buffers) const;
+
   const ActivityPenaltySpec spec_;
 };
 

@@ -27,7 +27,8 @@ struct LayerBooking {
   WorkspacePlan::Buffer element_weights;   // (rows, outputs): factors of the elements' losses
   WorkspacePlan::Buffer noise;             // (rows, outputs): what was added
   WorkspacePlan::Buffer row_penalty;       // (rows, 1): without its weight
-  WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch, or kept from step to step
+  WorkspacePlan::Buffer unit_statistics;   // (a few, outputs): of the whole batch
+  WorkspacePlan::Buffer kept;              // (kept_states(), outputs): booked by the network
   WorkspacePlan::Buffer scale_terms;       // (rows, outputs): terms of the gradient of a scale
   SparseBooking sparse;                    // of a layer whose outputs are few
   std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
@@ -50,6 +51,7 @@ struct LayerBuffers {
   MatrixView<float> noise;
   MatrixView<float> row_penalty;
   MatrixView<float> unit_statistics;
+  MatrixView<float> kept;
   SparseCode sparse;        // what goes out, where it is few elements a row: then there is no output
   SparseCode sparse_input;  // the same of the layer below: then there is no input
   SparseCode sparse_delta;  // of the layer above, through which gradients come: the delta has no others
@@ -100,6 +102,15 @@ struct StepContext {
 struct Measure {
   const char* name;
   double value;
+};
+
+/// Something that a layer keeps from step to step of a training and that is no part of a model, a number for
+/// each of its outputs: a running mean, a counter. It begins with 0, and a training that goes on from another
+/// takes it over.
+struct KeptState {
+  const char* name;
+  float least;  // what the numbers can be
+  float greatest;
 };
 
 /// What a layer works with in a phase.
@@ -197,6 +208,9 @@ class Layer {
   /// given back after one that was completed.
   virtual void begin_epoch(const Parameters& parameters, const LayerBuffers& buffers) const;
   virtual void end_epoch(const LayerBuffers& buffers, Parameters& parameters) const;
+
+  /// What it keeps from step to step beside the parameters, in the order of the rows of LayerBuffers::kept.
+  [[nodiscard]] virtual std::vector<KeptState> kept_states() const { return {}; }
 
   /// Whether it adds to the loss: of a slab of a training step, with the weight of that step; of one row of
   /// an evaluation pass, with its full weight; and what holds for all rows, by what training knows by now.

@@ -1,6 +1,7 @@
 // Model::load: from a file's description of the layers and its tensors to a model. Nothing is taken on trust:
 // whatever the description claims must be there as a tensor before memory is taken for it.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -128,13 +129,17 @@ std::vector<LayerSpec> layers_of(const ModelFile& file) {
   return layers;
 }
 
+/// How the tensors' names begin that a checkpoint has beside those of a model.
+constexpr std::array<const char*, 3> kOfCheckpoints = {"moments.", "best.", "kept."};
+
 /// The tensors by name; of a checkpoint those of its model alone.
 class Tensors {
  public:
   explicit Tensors(const ModelFile& file) {
     const bool checkpoint = file.metadata.count("checkpoint") > 0;
     for (const FileTensor& tensor : file.tensors) {
-      const bool extra = tensor.name.rfind("moments.", 0) == 0 || tensor.name.rfind("best.", 0) == 0;
+      const bool extra = std::any_of(kOfCheckpoints.begin(), kOfCheckpoints.end(),
+                                     [&](const char* prefix) { return tensor.name.rfind(prefix, 0) == 0; });
       if (!checkpoint || !extra) by_name_[tensor.name] = &tensor;
     }
   }

@@ -48,7 +48,10 @@ NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purp
       booking.booked.emplace_back().passes_input_on = true;
       continue;
     }
-    booking.booked.push_back(layer(i).book(plan, rows, purpose, i + 1 == layers.end));
+    LayerBooking& booked =
+        booking.booked.emplace_back(layer(i).book(plan, rows, purpose, i + 1 == layers.end));
+    const auto kept = static_cast<Index>(layer(i).kept_states().size());
+    if (purpose == Purpose::training && kept > 0) booked.kept = plan.book(kept, layer(i).outputs());
   }
   return booking;
 }
@@ -70,6 +73,7 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     for (const WorkspacePlan::Buffer& own : b.own) layer_buffers.own.push_back(workspace.view(own));
     layer_buffers.row_penalty = workspace.view(b.row_penalty);
     layer_buffers.unit_statistics = workspace.view(b.unit_statistics);
+    layer_buffers.kept = workspace.view(b.kept);
     layer_buffers.scale_terms = workspace.view(b.scale_terms);
     layer_buffers.element_weights_below = buffers.element_weights;
     layer_buffers.element_weights = workspace.view(b.element_weights);
@@ -79,7 +83,6 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     } else if (!buffers.of_layer.empty()) {
       layer_buffers.sparse_input = buffers.of_layer.back().sparse;
     }
-    for (const WorkspacePlan::Buffer& own : b.own) layer_buffers.own.push_back(workspace.view(own));
     if (b.sees_below) layer_buffers.below = buffers.of_layer;
     layer_buffers.input_pairs = diabolo::lay_out(b.input_pairs, workspace);
     layer_buffers.delta_pairs = diabolo::lay_out(b.delta_pairs, workspace);

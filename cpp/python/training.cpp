@@ -1,6 +1,7 @@
 // Optimisers, schedules and the trainer.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -114,11 +115,46 @@ void take_moments(PyTrainer& self, const std::vector<py::dict>& moments) {
   }
 }
 
+std::string name_of_kept(const KeptValues& kept) {
+  return std::to_string(kept.layer) + "." + kept.state.name;
+}
+
+/// What layers keep, by the layer's number and its name: "2.mean_activity".
+py::dict kept_states(const PyTrainer& self) {
+  py::dict states;
+  for (const KeptValues& kept : self.trainer.kept_values()) {
+    FloatArray values(kept.count);
+    std::copy_n(kept.values, kept.count, values.mutable_data());
+    states[py::str(name_of_kept(kept))] = values;
+  }
+  return states;
+}
+
+/// All of it or, if any of it is not what a layer can have kept, nothing.
+void take_kept_states(PyTrainer& self, const py::dict& states) {
+  const std::vector<KeptValues> all = self.trainer.kept_values();
+  std::vector<FloatArray> taken;
+  for (const KeptValues& kept : all) {
+    const std::string name = name_of_kept(kept);
+    if (!states.contains(name)) throw py::value_error("what layers keep lacks '" + name + "'.");
+    const auto values = py::cast<FloatArray>(states[py::str(name)]);
+    if (values.size() != kept.count) throw py::value_error("'" + name + "' has another size.");
+    const auto possible = [&](float x) { return x >= kept.state.least && x <= kept.state.greatest; };
+    if (!std::all_of(values.data(), values.data() + values.size(), possible)) {
+      throw py::value_error("'" + name + "' has values that no training leaves.");
+    }
+    taken.push_back(values);
+  }
+  if (states.size() != all.size()) throw py::value_error("these layers do not keep all of that.");
+  for (std::size_t i = 0; i < all.size(); ++i) std::copy_n(taken[i].data(), all[i].count, all[i].values);
+}
+
 void resume(PyTrainer& self, const EpochReport& last, const py::dict& weights,
-            const std::optional<py::dict>& best, const std::vector<py::dict>& moments) {
+            const std::optional<py::dict>& best, const std::vector<py::dict>& moments, const py::dict& kept) {
   Parameters& parameters = self.trainer.resumed_parameters();
   const auto import_weights = [&](int i, const float* values) { parameters.import_values(i, values); };
   take_moments(self, moments);
+  take_kept_states(self, kept);
   if (best) {
     from_dict(parameters, *best, import_weights);
     self.trainer.keep_best();
@@ -242,8 +278,10 @@ void define_training(py::module_& m) {
       .def_static(
           "planned_bytes",
           [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,
-             const OptimizerSettings& rule, bool clip, int threads, std::optional<Index> most_stored) {
+             const OptimizerSettings& rule, bool clip, const std::string& shuffle, int threads,
+             std::optional<Index> most_stored) {
             TrainingSettings settings;
+            settings.shuffle = value_of(kShuffles, shuffle);
             settings.batch_size = batch_size;
             settings.optimizer = rule;
             settings.clip_norm = clip ? 1.0 : 0.0;
@@ -251,8 +289,8 @@ void define_training(py::module_& m) {
             return Trainer::planned_bytes(Network(kernels::select_table(), layers, 1), rows, settings,
                                           most_stored);
           },
-          py::arg("layers"), py::arg("rows"), py::arg("batch_size"), py::arg("rule"), py::arg("clip"),
-          py::arg("threads"), py::arg("most_stored") = std::nullopt)
+          py::arg("layers"), py::arg("rows"), py::kw_only(), py::arg("batch_size"), py::arg("rule"),
+          py::arg("clip"), py::arg("shuffle"), py::arg("threads"), py::arg("most_stored") = std::nullopt)
       .def("run_epoch", &run_epoch, py::arg("poll"))
       .def("set_learning_rate", [](PyTrainer& self, double rate) { self.trainer.set_learning_rate(rate); })
       .def("validation_losses", &validation_losses)
@@ -271,8 +309,11 @@ void define_training(py::module_& m) {
       .def("best_model",
            [](const PyTrainer& self) { return std::make_shared<Model>(self.trainer.best_model()); })
       .def("moments", &moments_of)
-      .def("resume", &resume, py::arg("last"), py::arg("weights"), py::arg("best"), py::arg("moments"))
+      .def("resume", &resume, py::arg("last"), py::arg("weights"), py::arg("best"), py::arg("moments"),
+           py::arg("kept"))
       .def("take_moments", &take_moments, py::arg("moments"))
+      .def("kept_states", &kept_states)
+      .def("take_kept_states", &take_kept_states, py::arg("states"))
       .def("gradients", &batch_gradients, py::arg("rows"));
 }
 

@@ -137,6 +137,18 @@ void Trainer::resume_after(const EpochReport& last) {
   epoch_ = last.epoch + 1;
 }
 
+std::vector<KeptValues> Trainer::kept_values() const {
+  std::vector<KeptValues> all;
+  for (Index i = 0; i < network_.size(); ++i) {
+    const MatrixView<float> kept = buffers_.at(i).kept;
+    Index row = 0;
+    for (const KeptState& state : network_.layer(i).kept_states()) {
+      all.push_back({i, state, kept.row(row++), kept.cols});
+    }
+  }
+  return all;
+}
+
 EpochReport Trainer::run_epoch(PollHook* hook) {
   step_ = 0;
   rows_done_ = 0;

@@ -56,6 +56,14 @@ struct BatchLosses {
   double reconstruction_loss = 0.0;
 };
 
+/// The numbers of one thing that a layer keeps, where they lie: for another training to take over.
+struct KeptValues {
+  Index layer = 0;
+  KeptState state;
+  float* values = nullptr;  // (outputs of the layer)
+  Index count = 0;
+};
+
 class Trainer {
  public:
   Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<Rows> validation,
@@ -80,11 +88,12 @@ class Trainer {
   [[nodiscard]] Model completed_model() const { return Model(*start_, completed_); }
   [[nodiscard]] const EpochReport& completed_report() const { return completed_report_; }
 
-  /// For checkpoints, between epochs: weights and moments may be replaced by those of an earlier run, which
-  /// goes on by resume_after its last completed epoch as if it had never ended. (The order of the rows and
-  /// the learning rate follow from the number of the epoch.)
+  /// For checkpoints, between epochs: weights, moments and what layers keep may be replaced by those of an
+  /// earlier run, which goes on by resume_after its last completed epoch as if it had never ended. (The order
+  /// of the rows and the learning rate follow from the number of the epoch.)
   [[nodiscard]] Parameters& resumed_parameters() { return parameters_; }
   void resume_after(const EpochReport& last);
+  [[nodiscard]] std::vector<KeptValues> kept_values() const;
 
   /// How far the current epoch is. For the poll hook: only the caller's thread may ask.
   [[nodiscard]] Progress progress() const;

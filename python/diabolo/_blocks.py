@@ -1,6 +1,7 @@
 """Training on rows that come in blocks: where blocks come from, and an epoch over them.
 
-Each block is a run of the core's trainer, which takes over weights and moments from the block before.
+Each block is a run of the core's trainer, which takes over weights, moments and what layers keep from the
+block before.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -229,13 +230,18 @@ class BlockTrainer:
         )
         if state.moments:
             trainer.take_moments(state.moments)
+        if state.kept:  # other hyper-parameters may have layers keep other things
+            kept = trainer.kept_states()
+            trainer.take_kept_states({name: state.kept.get(name, values) for name, values in kept.items()})
         report = trainer.run_epoch(poll)
         model = trainer.completed_model()
         if report.outcome == "completed" and model is not None:
             self._last, self.model = trainer, model
             updates = state.updates + report.step + 1
             moments = tuple(trainer.moments())
-            self.state = state._replace(moments=moments, updates=updates, passes=state.passes + 1)
+            self.state = state._replace(
+                moments=moments, updates=updates, passes=state.passes + 1, kept=trainer.kept_states()
+            )
         return report
 
     def validation_losses(self) -> tuple[float, float]:

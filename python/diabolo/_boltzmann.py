@@ -152,7 +152,7 @@ class _RisingMomentum:
             model = before.completed_model()
             assert model is not None  # that of the report
             self.trainer = self.new_trainer(self.later)
-            self.trainer.resume(last, model.get_weights(), None, before.moments())
+            self.trainer.resume(last, model.get_weights(), None, before.moments(), before.kept_states())
         return self.trainer.run_epoch(poll)
 
     def measure_names(self) -> list[str]:

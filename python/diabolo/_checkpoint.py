@@ -2,9 +2,10 @@
 
 The file is a model file, of the weights as they are then, and `diabolo.load` reads it as such. Beside what
 that has, the metadata hold "checkpoint", the facts of `RunState`, and the tensors the optimizer's moments,
-``moments.0.encoder.0.kernel`` and so on, and the weights of the best epoch, ``best.encoder.0.kernel``, if the
-run stops early. What else determines a run follows from hyper-parameters, data and the number of the epoch:
-the order of the rows, the learning rate.
+``moments.0.encoder.0.kernel`` and so on; the weights of the best epoch, ``best.encoder.0.kernel``, if the run
+stops early; and what layers keep from step to step, ``kept.2.mean_activity`` for the layer number 2 in
+"layers". What else determines a run follows from hyper-parameters, data and the number of the epoch: the
+order of the rows, the learning rate.
 """
 
 import math
@@ -21,7 +22,7 @@ from diabolo._types import AnyArray, Float32Array
 from diabolo._validation import shown
 from diabolo.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
 
-EXTRA_TENSORS = ("moments.", "best.")
+EXTRA_TENSORS = ("moments.", "best.", "kept.")
 
 # What may differ between the two halves of a run: it changes no number of the result.
 _MAY_DIFFER = (
@@ -43,6 +44,10 @@ class Origins(NamedTuple):
     rows: tuple[int, int]  # how many there are to train on, and the fingerprint of their values
     validation_rows: tuple[int, int] | None
 
+    def all_rows(self) -> tuple[int, int]:
+        """Return how many rows there are in both sets, and no fingerprint, for those are compared by set."""
+        return self.rows[0] + (self.validation_rows or (0, 0))[0], 0
+
 
 class RunState(NamedTuple):
     """Where a run stands after a completed epoch, beside its weights."""
@@ -63,9 +68,11 @@ class Checkpoint(NamedTuple):
     scaler: Scaler | None
     origins: Origins
     state: RunState
+    pretraining: tuple[dict[str, tuple[float, ...]], ...]
     weights: dict[str, Float32Array]
     best: dict[str, Float32Array] | None
     moments: list[dict[str, Float32Array]]
+    kept: dict[str, Float32Array]
 
     def check_parameters(
         self,
@@ -102,12 +109,18 @@ class Checkpoint(NamedTuple):
                 f"Got {features}."
             )
 
-    def check_data(self, owner: str, origins: Origins, scaler: Scaler | None) -> None:
-        """Raise an error that names the difference, if the rows are others."""
-        sets = (
+    def check_data(self, owner: str, origins: Origins, scaler: Scaler | None, *, splits: bool) -> None:
+        """Raise an error that names the difference, if the rows are others.
+
+        `splits` says whether the validation rows are a part of X.
+        """
+        validation = "X" if splits else "the validation rows"
+        sets = [
             ("X", self.origins.rows, origins.rows),
-            ("the validation rows", self.origins.validation_rows, origins.validation_rows),
-        )
+            (validation, self.origins.validation_rows, origins.validation_rows),
+        ]
+        if splits:  # what a user has counted is all of X
+            sets.insert(0, ("X", self.origins.all_rows(), origins.all_rows()))
         for name, there, here in sets:
             if here == there:
                 continue
@@ -137,7 +150,13 @@ class Checkpoint(NamedTuple):
             )
         if needs_best and self.best is None:
             raise ModelFileError(f"{self.path}: the file lacks the weights of the best epoch")
-        trainer.resume(self.state.last, self.weights, self.best, self.moments)
+        for name in sorted(trainer.kept_states().keys() ^ self.kept.keys()):
+            what = "has a tensor that is none of a checkpoint's" if name in self.kept else "lacks the tensor"
+            raise ModelFileError(f"{self.path}: the file {what}, {f'kept.{name}'!r}")
+        try:
+            trainer.resume(self.state.last, self.weights, self.best, self.moments, self.kept)
+        except ValueError as error:
+            raise ModelFileError(f"{self.path}: {error}") from None
 
 
 def origins_of(seed: int, rows: _core.Rows, validation_rows: _core.Rows | None, threads: int) -> Origins:
@@ -166,6 +185,7 @@ def extra_contents(
     if has_best:
         best = trainer.best_model().get_weights()
         tensors.update({f"best.{name}": array for name, array in best.items()})
+    tensors.update({f"kept.{name}": array for name, array in trainer.kept_states().items()})
     return facts, tensors
 
 
@@ -179,6 +199,7 @@ def checkpoint_from(
     weights: dict[str, Float32Array],
     scaler: Scaler | None,
     history: Mapping[str, tuple[float, ...]],
+    pretraining: tuple[dict[str, tuple[float, ...]], ...],
     facts: dict[str, Any],
     tensors: Mapping[str, AnyArray],
 ) -> Checkpoint:
@@ -198,7 +219,12 @@ def checkpoint_from(
     while (these := named(f"moments.{len(moments)}.")) is not None:
         moments.append(these)
     best = named("best.")
-    expected = len(weights) * (len(moments) + (best is not None))
+    kept: dict[str, Float32Array] = {
+        name.removeprefix("kept."): array for name, array in tensors.items() if name.startswith("kept.")
+    }
+    if not all(array.ndim == 1 and array.dtype == np.float32 for array in kept.values()):
+        raise ModelFileError("its tensors kept.* are not all vectors of float32")
+    expected = len(weights) * (len(moments) + (best is not None)) + len(kept)
     if sum(name.startswith(EXTRA_TENSORS) for name in tensors) != expected:
         raise ModelFileError("it has tensors that are none of a checkpoint's")
     last = _core.EpochReport(**{name: facts["last"][name] for name in _REPORT})
@@ -220,7 +246,9 @@ def checkpoint_from(
             math.inf if facts["best_loss"] is None else float(facts["best_loss"]),
             int(facts["epochs_since_best"]),
         ),
+        pretraining,
         weights,
         best,
         moments,
+        kept,
     )

@@ -300,9 +300,11 @@ class Trainer:
     def planned_bytes(
         layers: Sequence[Layer],
         rows: int,
+        *,
         batch_size: int,
         rule: UpdateRule,
         clip: bool,
+        shuffle: Literal["rows", "blocks", "none"],
         threads: int,
         most_stored: int | None = None,
     ) -> int: ...
@@ -321,8 +323,11 @@ class Trainer:
         weights: Mapping[str, Float32Array],
         best: Mapping[str, Float32Array] | None,
         moments: Sequence[Mapping[str, Float32Array]],
+        kept: Mapping[str, Float32Array],
     ) -> None: ...
     def take_moments(self, moments: Sequence[Mapping[str, Float32Array]]) -> None: ...
+    def kept_states(self) -> dict[str, Float32Array]: ...
+    def take_kept_states(self, states: Mapping[str, Float32Array]) -> None: ...
     def gradients(self, rows: Rows) -> tuple[float, float, dict[str, Float32Array]]: ...
 
 def read_model_file(path: str) -> tuple[dict[str, str], dict[str, npt.NDArray[np.generic]]]: ...

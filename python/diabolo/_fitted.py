@@ -24,13 +24,14 @@ class Fitting(NamedTuple):
 
 
 class OptimizerState(NamedTuple):
-    """Where an optimiser is: what `partial_fit` goes on from."""
+    """Where a training is, beside its weights: what `partial_fit` goes on from."""
 
     optimizer: Any
     moments: tuple[dict[str, Float32Array], ...]  # as many as the optimiser has; none before its first step
     updates: int
     passes: int  # over blocks of rows, each of which is shuffled in its own order
     epochs: int
+    kept: dict[str, Float32Array] | None = None  # by layers, from step to step; None before the first
 
 
 class Fitted:

@@ -13,7 +13,7 @@ from diabolo._fitted import Fitted, Fitting, Scaler, model_of
 from diabolo._fitting import EpochTrainer, Outcome, TrainingRun
 from diabolo._inputs import Table, as_table, check_features
 from diabolo._kind import Kind
-from diabolo._layers import ActivityPenaltyLayer, DenseLayer, GaussianCodeLayer, Layer, label
+from diabolo._layers import DenseLayer, GaussianCodeLayer, Layer, label
 from diabolo._memory import check_memory
 from diabolo._parameters import check_validation
 from diabolo._precision import warn_of_precision
@@ -35,9 +35,9 @@ class TrainingEstimator(Kind):
     def partial_fit(self, X: Any, y: object = None, *, sample_weight: Any = None) -> Self:
         """Train one epoch on X, going on where the last call ended.
 
-        Weights, the optimiser's moments and its count of steps live on from call to call; after `fit`,
-        `set_weights` or loading from a file, the weights alone. The first call makes the network, and fixes
-        the scaling by its rows.
+        Weights, the optimiser's moments, its count of steps and running means live on from call to call;
+        after `fit`, `set_weights` or loading from a file, the weights alone. The first call makes the
+        network, and fixes the scaling by its rows.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class TrainingEstimator(Kind):
         """Return the model that training begins with: that of `before`, or a new one with a new scaler."""
         if before is not None:
             _check_same_network(type(self).__name__, p, plan, before)
-            if p.matmul_precision == _precision_of(before.architecture):
+            if plan == before.architecture:
                 return before.model
             return model_of(plan, before.model.get_weights(), before.model.scaler())
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
@@ -275,12 +275,10 @@ class _BlockLines(Lines):
 
 
 def _check_goes_on(owner: str, method: str, plan: Architecture) -> None:
-    """Refuse layers that would begin again with every block: a warm-up, a running mean."""
+    """Refuse layers that would begin again with every block: a warm-up."""
     for layer in plan.layers:
         if isinstance(layer, GaussianCodeLayer) and layer.warmup_epochs > 0:
             raise broken(owner, "kl_warmup_epochs", f"0 for {method}", layer.warmup_epochs)
-        if isinstance(layer, ActivityPenaltyLayer) and layer.kl > 0 and layer.decay > 0:
-            raise broken(owner, "sparsity_decay", f"0 for {method} when sparsity='kl'", layer.decay)
 
 
 def _check_same_network(owner: str, p: Any, plan: Architecture, before: Fitted) -> None:
@@ -293,10 +291,6 @@ def _check_same_network(owner: str, p: Any, plan: Architecture, before: Fitted) 
         raise InvalidParameterError(
             f"{owner}: the layers must be {then} {why}. Got hyper-parameters for {now}."
         )
-
-
-def _precision_of(plan: Architecture) -> str:
-    return next(layer.products for layer in plan.layers if isinstance(layer, DenseLayer))
 
 
 def _shown(plan: Architecture) -> str:

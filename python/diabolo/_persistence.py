@@ -126,6 +126,7 @@ def read_checkpoint(path: str | os.PathLike[str], defaults: Mapping[str, object]
             fitted.model.get_weights(),
             fitted.model.scaler(),
             fitted.fitting.history,
+            fitted.fitting.pretraining,
             facts,
             tensors,
         )

@@ -107,9 +107,6 @@ class SparseAutoEncoder(AutoEncoder):
         if p.sparsity == "kl" and p.code_activation not in ("auto", "sigmoid"):
             rule = "'auto' or 'sigmoid' when sparsity='kl', which takes activities in [0, 1]"
             raise broken(owner, "code_activation", rule, p.code_activation)
-        if p.sparsity == "kl" and p.sparsity_decay > 0 and p.checkpoint is not None:
-            rule = "None when sparsity='kl' unless sparsity_decay=0: the running means are in no checkpoint"
-            raise broken(owner, "checkpoint", rule, p.checkpoint)
         if p.sparsity == "top_k" and p.k > p.n_components:
             raise broken(owner, "k", f"at most n_components={p.n_components} when sparsity='top_k'", p.k)
         if p.lazy_adam:

@@ -75,8 +75,8 @@ class StackedAutoEncoder(AutoEncoder):
     Attributes
     ----------
     pretraining_history_ : list of dict
-        The `history_` of each layer's own training, the first layer's first. Empty after ``resume_from``, and
-        where `warm_start` went on with trained weights.
+        The `history_` of each layer's own training, the first layer's first. Empty where `warm_start` went on
+        with trained weights.
     history_, n_iter_, n_features_in_, feature_names_in_, stop_reason_
         As in `AutoEncoder`, of the fine-tuning.
 

@@ -14,6 +14,7 @@ from diabolo._base import Estimator
 from diabolo._denoising import DenoisingAutoEncoder
 from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import ExportableSupervised
+from diabolo._files import Saved
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
 from diabolo._inputs import Table, as_table, check_features, check_values
@@ -28,6 +29,7 @@ from diabolo._layers import (
     SoftmaxLayer,
 )
 from diabolo._memory import check_memory
+from diabolo._named_weights import NamedWeights
 from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._parameters import RULES, check_schedule, check_validation, checked_parameters
@@ -40,7 +42,6 @@ from diabolo._scikit_learn import HtmlRepr, ScoreRouting
 from diabolo._targets import LabelledRows, Meaning
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Flag, Rule, broken
-from diabolo._weights_and_files import WeightsAndFiles
 
 SOFTMAX_LOSS = "categorical_crossentropy"
 
@@ -122,7 +123,7 @@ SHARED_RULES: dict[str, Rule] = {
 # Meanings of the hyper-parameters stand in AutoEncoderClassifier's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
 class SupervisedEstimator(
-    ExportableSupervised, WeightsAndFiles, Encoding, HtmlRepr, ScoreRouting, HistoryPlot
+    ExportableSupervised, NamedWeights, Saved, Encoding, HtmlRepr, ScoreRouting, HistoryPlot
 ):
     """Base of the estimators that learn from labelled rows what an autoencoder's codes are to tell."""
 

@@ -6,13 +6,15 @@ Run it before a release, and when there is a new kind. What is there already is 
 loads is what tests/test_golden_files.py is for.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from diabolo import AdamW, AutoEncoder, CosineDecay
+from diabolo import AdamW, AutoEncoder, CosineDecay, SparseAutoEncoder
 
 FOLDER = Path(__file__).parent
 
@@ -76,10 +78,37 @@ def write_model_and_checkpoint(version: str) -> None:
     )
 
 
+class _CtrlC:
+    """A callback that behaves as if Ctrl-C came after the second epoch."""
+
+    def on_epoch_end(self, state: Any) -> None:
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+
+def write_checkpoint_of_half_a_run(version: str) -> None:
+    """Write a checkpoint in which layers keep something, and what the whole run computes."""
+    checkpoint_path, results_path = (
+        Path(f"{version}-half-a-run.{suffix}") for suffix in ("safetensors", "npz")
+    )
+    if checkpoint_path.exists():
+        return
+    X = np.random.default_rng(0).random((20, 5)).astype(np.float32)
+    sparse = SparseAutoEncoder(
+        6, sparsity="kl", sparsity_weight=0.1, epochs=5, batch_size=7, learning_rate=0.1, random_state=1
+    )
+    sparse.fit(X)
+    np.savez(results_path, X=X, codes=sparse.transform(X), losses=sparse.history_["loss"])
+    sparse.set_params(checkpoint=checkpoint_path, callbacks=[_CtrlC()])
+    with contextlib.suppress(KeyboardInterrupt):
+        sparse.fit(X)
+
+
 def main(version: str) -> None:
     """Write what is missing."""
     os.chdir(FOLDER)  # so that no path of this machine comes into a file
     write_model_and_checkpoint(version)
+    write_checkpoint_of_half_a_run(version)
     write_kinds(version)
 
 
