@@ -80,9 +80,9 @@ def loss_and_gradients(
 class LazyAdam(reference.Adam):
     """Adam for top-k codes that leaves units without a gradient alone, as lazy or sparse Adam elsewhere."""
 
-    def __init__(self, into_code: str, out_of_code: str) -> None:
+    def __init__(self, into_code: str, out_of_code: str | None = None) -> None:
         super().__init__()
-        self.into_code, self.out_of_code = into_code, out_of_code  # names of kernels
+        self.into_code, self.out_of_code = into_code, out_of_code  # names of kernels; None: tied
         self.active: Array = np.empty(0, dtype=bool)  # (units,): of the batch at hand
 
     def update(self, weights: Weights, gradients: Weights, rate: float) -> Weights:
@@ -96,6 +96,8 @@ class LazyAdam(reference.Adam):
             (self.into_code, self.active[None, :]),
             (self.out_of_code, self.active[:, None]),
         ):
+            if name is None:
+                continue
             self.m[name] = np.where(active, self.m[name], before[name][0])
             self.v[name] = np.where(active, self.v[name], before[name][1])
             updated[name] = np.where(active, updated[name], weights[name])

@@ -18,6 +18,7 @@
 #include "kernels/sparse.h"
 #include "kernels/sparse_rows.h"
 #include "kernels/top_k.h"
+#include "kernels/unit_vectors.h"
 #include "kernels/update_rules.h"
 
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
@@ -167,10 +168,12 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
     return true;
   }
   const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
+  const Piece piece{weights, moment(g.first_moment), moment(g.second_moment), count};
   const bool finite =
-      g.touched_only ? apply_rule_where_touched(g, unit_rows, used, offset, sum)
-                     : apply_rule(rule, {weights, moment(g.first_moment), moment(g.second_moment), count},
-                                  sum, penalize);
+      g.touched_only ? apply_rule_where_touched({g.sparse_terms, g.sparse_count}, rule,
+                                                {g.unit_row, unit_rows, g.panel * g.width, g.width, used},
+                                                piece, sum)
+                     : apply_rule(rule, piece, sum, penalize);
   refresh_copies({weights, g.unit_row, unit_rows, g.width, g.panel * g.width, used, g.inputs, g.outputs},
                  g.copies);
   return finite;
@@ -202,11 +205,15 @@ bool stored_update(const StoredUpdate& u) {
   const Index unit_rows = u.inputs - u.unit_row < kUnitRows ? u.inputs - u.unit_row : kUnitRows;
   const Index offset = (u.panel * u.inputs + u.unit_row) * u.width;
   const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
-  const bool finite = apply_rule(
-      *u.rule, {u.weights + offset, moment(u.first_moment), moment(u.second_moment), unit_rows * u.width},
-      u.gradient + offset, false);
   const Index column = u.panel * u.width;
   const Index used = u.outputs - column < u.width ? u.outputs - column : u.width;
+  const Piece piece{u.weights + offset, moment(u.first_moment), moment(u.second_moment), unit_rows * u.width};
+  const float* gradient = u.gradient + offset;
+  const bool finite =
+      u.touched.count > 0
+          ? apply_rule_where_touched(u.touched, *u.rule, {u.unit_row, unit_rows, column, u.width, used},
+                                     piece, gradient)
+          : apply_rule(*u.rule, piece, gradient, false);
   refresh_copies({u.weights + offset, u.unit_row, unit_rows, u.width, column, used, u.inputs, u.outputs},
                  u.copies);
   return finite;
@@ -253,6 +260,8 @@ const KernelTable table = {
     .dense_weight_gradient = dense_weight_gradient,
     .vector_gradient = vector_gradient,
     .stored_update = stored_update,
+    .remove_parallel = remove_parallel,
+    .normalize_vectors = normalize_vectors,
     .copy_weights = copy_weights,
     .pack_pairs = pack_pairs,
     .chain_rule = chain_rows,

@@ -246,11 +246,20 @@ enum class SparseSide : std::uint8_t {
   columns,  // its outputs: dense^T S
 };
 
+/// The vectors of a weight that are kept at norm 1, each being what a code unit adds to the layer above it.
+enum class UnitVectors : std::uint8_t { none, rows, columns };
+
 /// One summand of a weight gradient that has few elements: rows in their order, whatever the blocks.
 struct SparseTerm {
   SparseSide side = SparseSide::rows;
   SparseColumns sparse;           // of a matrix (rows, inputs) or (rows, outputs)
   MatrixView<const float> dense;  // (rows, the other side)
+};
+
+/// The units of a sparse code that were met in any of the terms, which all have the same side.
+struct TouchedUnits {
+  const SparseTerm* terms = nullptr;
+  int count = 0;  // 0: all units count as met
 };
 
 /// delta . row of W (units, outputs), for the k units of each row of the batch.
@@ -328,12 +337,31 @@ struct StoredUpdate {
   WeightCopies copies;
   const float* gradient = nullptr;
   const UpdateRule* rule = nullptr;
+  TouchedUnits touched;  // whose rows or columns alone are updated (adam)
 };
 
 /// dL/dz = dL/dy f'(z) for all rows of a gradient that no product has just made.
 struct ChainRule {
   MatrixView<const float> gradient;  // (rows, units): dL/dy
   ActivationGradient below;
+};
+
+/// Some of a weight's unit vectors u: kUnitRows rows in all panels, or the columns of one panel in all rows.
+///   remove_parallel    g -= (g . u) / (u . u) u, g being the stored gradient: what is left turns u alone
+///   normalize_vectors  u /= |u|, and the packed copies. False: a norm is not finite
+/// A vector of zeros stays one. Sums run along a row in 16 lanes, feature j in lane j mod 16, and along a
+/// column in the order of the rows.
+struct VectorStrip {
+  UnitVectors vectors = UnitVectors::rows;
+  Index first = 0;  // row, a multiple of kUnitRows; or panel
+  Index inputs = 0;
+  Index outputs = 0;
+  Index width = 0;
+  float* weights = nullptr;
+  float* gradient = nullptr;
+  WeightCopies copies;
+  TouchedUnits touched;          // whose vectors alone are looked at
+  float* square_sums = nullptr;  // as DenseWeightGradient's, of the gradient that is left; or null
 };
 
 enum class CorruptionKind : std::uint8_t { gaussian, masking, salt_and_pepper };
@@ -588,6 +616,8 @@ struct KernelTable {
   bool (*dense_weight_gradient)(const DenseWeightGradient&);  // false: a weight became non-finite
   bool (*vector_gradient)(const VectorGradient&);
   bool (*stored_update)(const StoredUpdate&);
+  void (*remove_parallel)(const VectorStrip&);
+  bool (*normalize_vectors)(const VectorStrip&);
   void (*copy_weights)(const Panels& from, const WeightCopies& to);
   void (*pack_pairs)(const PackPairs&);
   void (*chain_rule)(const ChainRule&);

@@ -160,51 +160,65 @@ inline void add_sparse_products(const DenseWeightGradient& g, Index unit_rows, I
   }
 }
 
-/// Whether row or column `u` of the weight has a gradient from any sparse term.
-inline bool is_touched(const DenseWeightGradient& g, SparseSide side, Index u) {
-  for (int t = 0; t < g.sparse_count; ++t) {
-    const SparseTerm& term = g.sparse_terms[t];
-    if (term.side == side && term.sparse.starts[u] != term.sparse.starts[u + 1]) return true;
+/// Whether unit `u` of the code was met.
+inline bool is_touched(const TouchedUnits& touched, Index u) {
+  for (int t = 0; t < touched.count; ++t) {
+    const std::int32_t* starts = touched.terms[t].sparse.starts;
+    if (starts[u] != starts[u + 1]) return true;
   }
-  return false;
+  return touched.count == 0;
 }
 
-/// The update of those rows or columns alone that have a gradient; the others' moments stay as they are.
-inline bool apply_rule_where_touched(const DenseWeightGradient& g, Index unit_rows, Index used, Index offset,
-                                     const float* gradient) {
-  const auto piece = [&](Index at, Index count) {
-    return Piece{g.weights + offset + at, g.first_moment + offset + at, g.second_moment + offset + at, count};
+/// A mask of those of `used` columns that were met, the first being unit `first`. False: none was.
+inline bool touched_columns(const TouchedUnits& touched, Index first, Index used, std::int32_t* mask) {
+  bool any_touched = false;
+  for (Index j = 0; j < used; ++j) {
+    mask[j] = is_touched(touched, first + j) ? -1 : 0;
+    any_touched = any_touched || mask[j] != 0;
+  }
+  return any_touched;
+}
+
+/// Where a unit of the weights phase stands in its weight.
+struct UnitPlace {
+  Index row;
+  Index rows;
+  Index column;
+  Index width;
+  Index used;
+};
+
+/// The update of those rows or columns alone that were met; the others' moments stay as they are. `piece` and
+/// `gradient` are the whole unit's.
+inline bool apply_rule_where_touched(const TouchedUnits& touched, const UpdateRule& rule,
+                                     const UnitPlace& unit, const Piece& piece, const float* gradient) {
+  const auto row_of = [&](Index i) {
+    const Index at = i * unit.width;
+    return Piece{piece.weights + at, piece.first_moment + at, piece.second_moment + at, unit.width};
   };
-  const SparseSide side = g.sparse_terms[0].side;
-  if (side == SparseSide::rows) {
+  if (touched.terms[0].side == SparseSide::rows) {
     bool finite = true;
-    for (Index i = 0; i < unit_rows; ++i) {
-      if (!is_touched(g, side, g.unit_row + i)) continue;
-      finite &= apply_rule(*g.rule, piece(i * g.width, g.width), gradient + i * g.width, false);
+    for (Index i = 0; i < unit.rows; ++i) {
+      if (!is_touched(touched, unit.row + i)) continue;
+      finite &= apply_rule(rule, row_of(i), gradient + i * unit.width, false);
     }
     return finite;
   }
   // Columns lie in between each other: the tile is updated as a whole, and the others get back what they had.
-  alignas(64) std::int32_t touched[kWidestPanel] = {};
-  bool any_touched = false;
-  for (Index j = 0; j < used; ++j) {
-    touched[j] = is_touched(g, side, g.panel * g.width + j) ? -1 : 0;
-    any_touched = any_touched || touched[j] != 0;
-  }
-  if (!any_touched) return true;
+  alignas(64) std::int32_t mask_of[kWidestPanel] = {};
+  if (!touched_columns(touched, unit.column, unit.used, mask_of)) return true;
   alignas(64) float before[3][kWidestPanel];
   bool finite = true;
-  for (Index i = 0; i < unit_rows; ++i) {
-    const Piece row = piece(i * g.width, g.width);
+  for (Index i = 0; i < unit.rows; ++i) {
+    const Piece row = row_of(i);
     float* const arrays[3] = {row.weights, row.first_moment, row.second_moment};
     for (int a = 0; a < 3; ++a) {
-      for (Index j = 0; j < g.width; j += kLanes) store(before[a] + j, load(arrays[a] + j));
+      for (Index j = 0; j < unit.width; j += kLanes) store(before[a] + j, load(arrays[a] + j));
     }
-    finite &= apply_rule(*g.rule, row, gradient + i * g.width, false);
+    finite &= apply_rule(rule, row, gradient + i * unit.width, false);
     for (int a = 0; a < 3; ++a) {
-      for (Index j = 0; j < g.width; j += kLanes) {
-        const VecI mask = bits_of(load(reinterpret_cast<const float*>(touched + j)));
-        store(arrays[a] + j, select(mask, load(arrays[a] + j), load(before[a] + j)));
+      for (Index j = 0; j < unit.width; j += kLanes) {
+        store(arrays[a] + j, select(load_int(mask_of + j), load(arrays[a] + j), load(before[a] + j)));
       }
     }
   }

@@ -107,7 +107,7 @@ DIABOLO_INLINE Vec min(Vec a, Vec b) {
 /// Correctly rounded square root.
 DIABOLO_INLINE Vec sqrt(Vec v) {
 #if defined(__AVX512F__)
-  return _mm512_sqrt_ps(v);
+  return _mm512_maskz_sqrt_ps(0xffff, v);  // GCC 12 warns of an operand of the plain one, which is none
 #elif defined(__AVX2__)
   return _mm256_sqrt_ps(v);
 #elif defined(__SSE4_1__)

@@ -41,6 +41,9 @@ Dense::Dense(const kernels::KernelTable& table, ParameterPlan& plan, const Dense
     kernel_ =
         plan.add_kernel(table, spec.name + ".kernel", inputs_, outputs_, multiplies_by_transpose, products_);
   }
+  if (spec.unit_norm) {
+    plan.keep_norms(kernel_, tied_ ? kernels::UnitVectors::columns : kernels::UnitVectors::rows);
+  }
   bias_ = plan.add_vector(spec.name + ".bias", outputs_);
   if (activation_ == kernels::Activation::prelu) slope_ = plan.add_vector(spec.name + ".slope", outputs_);
   if (spec.variance != OutputVariance::none) {
@@ -193,7 +196,11 @@ void Dense::input_gradient_part(const Pass& pass, const LayerBuffers& buffers, R
   g.products = products_;
   if (products_ == kernels::Products::float32) {
     g.delta = constant(rows_of(buffers.delta, rows));
-    if (buffers.sparse_delta) g.sparse_delta = buffers.sparse_delta.gradients_of(rows);
+    if (buffers.sparse_delta) {
+      g.sparse_delta = buffers.auxiliary_delta
+                           ? buffers.auxiliary_delta.joined_gradients(buffers.sparse_delta, rows)
+                           : buffers.sparse_delta.gradients_of(rows);
+    }
   } else {
     g.delta = constant(rows_of(buffers.delta_pairs.along_columns[0], rows));
     g.delta_low = constant(rows_of(buffers.delta_pairs.along_columns[1], rows));
@@ -235,13 +242,16 @@ void Dense::list_gradients(const LayerBuffers& buffers, GradientList& list) cons
 
 void Dense::sparse_gradients(const LayerBuffers& buffers, GradientList& list) const {
   if (buffers.sparse_input) {
-    const auto side = tied_ ? kernels::SparseSide::columns : kernels::SparseSide::rows;
     list.add_sparse_product(kernel_,
-                            {side, buffers.sparse_input.columns_of_values(), constant(buffers.delta)});
-  } else {
-    const auto columns = buffers.sparse_delta.columns_of_gradients();
-    list.add_sparse_product(kernel_, {kernels::SparseSide::columns, columns, constant(buffers.input)});
+                            {code_side(), buffers.sparse_input.columns_of_values(), constant(buffers.delta)});
+    return;
   }
+  const auto add = [&](const SparseCode& code) {
+    list.add_sparse_product(
+        kernel_, {kernels::SparseSide::columns, code.columns_of_gradients(), constant(buffers.input)});
+  };
+  add(buffers.sparse_delta);
+  if (buffers.auxiliary_delta) add(buffers.auxiliary_delta.room);
 }
 
 void Dense::batch_statistics(const Pass& /*pass*/, const LayerBuffers& buffers, Range units,

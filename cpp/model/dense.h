@@ -21,6 +21,7 @@ struct DenseSpec {
   double initial_variance = 1.0;                            // if there is one
   kernels::Products products = kernels::Products::float32;  // at least so precise, see usable_products
   bool trains_bias = true;  // false: it stays 0, for batch normalisation takes it away again
+  bool unit_norm = false;   // each input's vector of weights has norm 1, from the beginning and after each step
 };
 
 /// What a dense layer needs to know of its neighbours.
@@ -30,9 +31,10 @@ struct DensePlace {
   bool sparse_below = false;     // the layer below passes a list on, for each row
   bool sparse_above = false;     // the layer above does, of this one's outputs
   bool takes_floats = false;     // its weights are read otherwise than by its own products
+  bool last = false;             // no layer above
 };
 
-class Dense final : public Layer {
+class Dense : public Layer {
  public:
   /// Declares its parameters in `plan`.
   Dense(const kernels::KernelTable& table, ParameterPlan& plan, const DenseSpec& spec,
@@ -71,6 +73,14 @@ class Dense final : public Layer {
   [[nodiscard]] double forward_cost() const override;
   [[nodiscard]] kernels::Products products() const { return products_; }
 
+ protected:
+  [[nodiscard]] int kernel() const { return kernel_; }
+  /// What the units of a code below are of the kernel.
+  [[nodiscard]] kernels::SparseSide code_side() const {
+    return tied_ ? kernels::SparseSide::columns : kernels::SparseSide::rows;
+  }
+  [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
+
  private:
   void sparse_gradients(const LayerBuffers& buffers, GradientList& list) const;
   /// The forward product of some rows, without a loss.
@@ -78,7 +88,6 @@ class Dense final : public Layer {
                                               Range rows) const;
   [[nodiscard]] kernels::LossEpilogue with_variance(const Pass& pass, const LayerBuffers& buffers, Range rows,
                                                     const kernels::LossEpilogue& loss) const;
-  [[nodiscard]] kernels::Panels forward_panels(const Parameters& parameters) const;
   [[nodiscard]] kernels::Panels backward_panels(const Parameters& parameters) const;
 
   const Index inputs_;

@@ -10,6 +10,7 @@
 #include "base/team.h"
 #include "base/workspace.h"
 #include "kernels/kernels.h"
+#include "model/auxiliary_code.h"
 #include "model/gradient_list.h"
 #include "model/pairs.h"
 #include "model/parameters.h"
@@ -31,6 +32,7 @@ struct LayerBooking {
   WorkspacePlan::Buffer kept;              // (kept_states(), outputs): booked by the network
   WorkspacePlan::Buffer scale_terms;       // (rows, outputs): terms of the gradient of a scale
   SparseBooking sparse;                    // of a layer whose outputs are few
+  AuxiliaryBooking auxiliary;              // of a code whose dead units are to learn
   std::vector<WorkspacePlan::Buffer> own;  // others, in an order of the layer's own
   Pairs<WorkspacePlan::Buffer> input_pairs;
   Pairs<WorkspacePlan::Buffer> delta_pairs;
@@ -55,6 +57,8 @@ struct LayerBuffers {
   SparseCode sparse;        // what goes out, where it is few elements a row: then there is no output
   SparseCode sparse_input;  // the same of the layer below: then there is no input
   SparseCode sparse_delta;  // of the layer above, through which gradients come: the delta has no others
+  AuxiliaryCode auxiliary;
+  AuxiliaryCode auxiliary_delta;  // of the layer above, beside its own gradients
   std::vector<MatrixView<float>> own;
   std::vector<LayerBuffers> below;  // of the layers below, from the input on, where the layer wants them
   MatrixView<float> scale_terms;

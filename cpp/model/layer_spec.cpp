@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "model/auxiliary_decoder.h"
 
 namespace diabolo {
 namespace {
@@ -15,6 +16,12 @@ bool passes_a_list(const LayerSpec& spec, std::span<const LayerSpec> above) {
   const auto* const top_k = std::get_if<TopKSpec>(&spec);
   return top_k != nullptr && top_k->is_short() && !above.empty() &&
          std::holds_alternative<DenseSpec>(above.front());
+}
+
+/// Whether the layer is a code whose dead units are decoded as well.
+bool has_auxiliary(const LayerSpec& spec) {
+  const auto* const top_k = std::get_if<TopKSpec>(&spec);
+  return top_k != nullptr && top_k->auxiliary_k > 0;
 }
 
 /// One overload a kind.
@@ -37,8 +44,15 @@ struct Maker {
     // A tied layer multiplies as its partner does.
     const int partner = spec.tied_to.empty() ? -1 : plan.find(spec.tied_to + ".kernel");
     const bool tied_to_floats = partner >= 0 && plan.at(partner).products == kernels::Products::float32;
-    at.takes_floats = at.differentiated || at.sparse_below || tied_to_floats ||
-                      (at.sparse_above && (at.trainable_below || tied_above));
+    const bool auxiliary_below = !place.below.empty() && has_auxiliary(place.below.back());
+    const bool auxiliary_above = !place.above.empty() && has_auxiliary(place.above.front());
+    at.takes_floats = at.differentiated || at.sparse_below || auxiliary_below || tied_to_floats ||
+                      ((at.sparse_above || auxiliary_above) && (at.trainable_below || tied_above));
+    at.last = place.above.empty();
+    if (auxiliary_below) {
+      return std::make_unique<AuxiliaryDecoder>(table, plan, spec, at,
+                                                std::get<TopKSpec>(place.below.back()));
+    }
     return std::make_unique<Dense>(table, plan, spec, at);
   }
   std::unique_ptr<Layer> operator()(const CorruptionSpec& spec) const {
@@ -51,6 +65,10 @@ struct Maker {
     return std::make_unique<ActivityPenalty>(spec);
   }
   std::unique_ptr<Layer> operator()(const TopKSpec& spec) const {
+    require(spec.auxiliary_k == 0 || (place.above.size() == 1 && !place.below.empty() &&
+                                      std::holds_alternative<DenseSpec>(place.above.front()) &&
+                                      std::holds_alternative<DenseSpec>(place.below.back())),
+            "a code with an auxiliary k stands between a dense layer and a last one.");
     return std::make_unique<TopK>(spec, passes_a_list(spec, place.above));
   }
   std::unique_ptr<Layer> operator()(const JacobianPenaltySpec& spec) const {

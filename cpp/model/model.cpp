@@ -1,6 +1,7 @@
 // See model.h.
 #include "model/model.h"
 
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -12,6 +13,24 @@ namespace {
 
 /// He et al. (2015), as PyTorch.
 constexpr float kInitialSlope = 0.25f;
+
+/// Divides each vector of a kernel (inputs, outputs) that has norm 1 in training by its norm.
+void normalize_initially(int kernel, Parameters& parameters) {
+  const Parameter& p = parameters.at(kernel);
+  std::vector<float> values(static_cast<std::size_t>(p.rows * p.cols));
+  parameters.export_values(kernel, values.data());
+  const bool is_rows = p.unit_vectors == kernels::UnitVectors::rows;
+  const Index length = is_rows ? p.cols : p.rows;
+  const Index step = is_rows ? 1 : p.cols;
+  for (Index v = 0; v < (is_rows ? p.rows : p.cols); ++v) {
+    float* vector = values.data() + (is_rows ? v * p.cols : v);
+    double square = 0.0;
+    for (Index i = 0; i < length; ++i) square += static_cast<double>(vector[i * step]) * vector[i * step];
+    const double norm = square > 0.0 ? std::sqrt(square) : 1.0;
+    for (Index i = 0; i < length; ++i) vector[i * step] = static_cast<float>(vector[i * step] / norm);
+  }
+  parameters.import_values(kernel, values.data());
+}
 
 }  // namespace
 
@@ -51,6 +70,9 @@ bool initialize(const Network& network, std::uint64_t seed, Parameters& paramete
       values.assign(static_cast<std::size_t>(spec.outputs), kInitialSlope);
       parameters.import_values(slope, values.data());
     }
+  }
+  for (int i = 0; i < static_cast<int>(parameters.list().size()); ++i) {
+    if (parameters.at(i).unit_vectors != kernels::UnitVectors::none) normalize_initially(i, parameters);
   }
   return true;
 }

@@ -77,6 +77,7 @@ DenseSpec dense_from(const JsonValue& layer) {
     spec.initial_variance = real(layer, "initial_variance");
   }
   if (layer.find("trains_bias") != nullptr) spec.trains_bias = flag(layer, "trains_bias");
+  if (layer.find("unit_norm") != nullptr) spec.unit_norm = flag(layer, "unit_norm");
   if (layer.find("products") != nullptr) spec.products = value_of(kProducts, text(layer, "products"));
   return spec;
 }
@@ -90,6 +91,16 @@ std::vector<Range> groups_of(const JsonValue& described) {
     groups.push_back({whole((*ends)[0], "the begin of a group", 0), whole((*ends)[1], "the end of a group")});
   }
   return groups;
+}
+
+TopKSpec top_k_from(const JsonValue& layer, Index units) {
+  TopKSpec spec{units, whole(member(layer, "k"), "k")};
+  if (layer.find("auxiliary_k") != nullptr) {
+    spec.auxiliary_k = whole(member(layer, "auxiliary_k"), "auxiliary_k");
+    spec.auxiliary_weight = real(layer, "auxiliary_weight");
+    spec.dead_after = whole(member(layer, "dead_after"), "dead_after");
+  }
+  return spec;
 }
 
 LayerSpec layer_from(const JsonValue& layer) {
@@ -117,7 +128,7 @@ LayerSpec layer_from(const JsonValue& layer) {
                          real(layer, "momentum"), real(layer, "epsilon")};
   }
   if (kind == "softmax") return SoftmaxSpec{units, groups_of(member(layer, "groups"))};
-  if (kind == "top_k") return TopKSpec{units, whole(member(layer, "k"), "k")};
+  if (kind == "top_k") return top_k_from(layer, units);
   throw ModelFileError("it has a layer of an unknown kind, '" + kind + "'");
 }
 

@@ -78,6 +78,8 @@ NetworkBuffers Network::lay_out(const NetworkBooking& booking, Workspace& worksp
     layer_buffers.element_weights_below = buffers.element_weights;
     layer_buffers.element_weights = workspace.view(b.element_weights);
     layer_buffers.sparse = lay_out_sparse(b.sparse, workspace);
+    layer_buffers.auxiliary = lay_out_auxiliary(b.auxiliary, workspace);
+    if (!buffers.of_layer.empty()) buffers.of_layer.back().auxiliary_delta = layer_buffers.auxiliary;
     if (layer_buffers.sparse) {
       if (!buffers.of_layer.empty()) buffers.of_layer.back().sparse_delta = layer_buffers.sparse;
     } else if (!buffers.of_layer.empty()) {

@@ -74,6 +74,11 @@ int ParameterPlan::add_vector(std::string name, Index units) {
 
 int ParameterPlan::find(const std::string& name) const { return find_in(list_, name); }
 
+bool ParameterPlan::keeps_norms() const {
+  return std::any_of(list_.begin(), list_.end(),
+                     [](const Parameter& p) { return p.unit_vectors != kernels::UnitVectors::none; });
+}
+
 Index ParameterPlan::copied_floats(Purpose purpose) const {
   std::vector<Parameter> list = list_;
   return lay_out_copies(list, purpose);

@@ -22,6 +22,7 @@ struct Parameter {
   kernels::Products products = kernels::Products::float32;  // that it enters into
   bool transposed_in_forward = false;  // a tied layer multiplies by the transpose even when nobody trains
   bool needs_input_gradient = false;   // a layer lies below: training multiplies by the transpose
+  kernels::UnitVectors unit_vectors = kernels::UnitVectors::none;  // that training keeps at norm 1
   Index offset = 0;                    // in weights, moments, gradients
   Index size = 0;                      // floats there, padding included
 
@@ -51,9 +52,14 @@ class ParameterPlan {
     list_[static_cast<std::size_t>(number)].transposed_in_forward = true;
   }
 
+  void keep_norms(int number, kernels::UnitVectors vectors) {
+    list_[static_cast<std::size_t>(number)].unit_vectors = vectors;
+  }
+
   [[nodiscard]] const std::vector<Parameter>& list() const { return list_; }
   [[nodiscard]] const Parameter& at(int number) const { return list_[static_cast<std::size_t>(number)]; }
   [[nodiscard]] int find(const std::string& name) const;  // -1: no such parameter
+  [[nodiscard]] bool keeps_norms() const;                 // of any parameter
 
   /// Floats of the weights, and of their copies for a purpose.
   [[nodiscard]] Index floats() const { return floats_; }

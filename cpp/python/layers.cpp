@@ -17,7 +17,8 @@ void define_layers(py::module_& m) {
   py::class_<DenseSpec>(m, "Dense")
       .def(py::init([](std::string name, Index inputs, Index outputs, const std::string& activation,
                        std::string initializer, std::string tied_to, const std::string& variance,
-                       double initial_variance, const std::string& products, bool trains_bias) {
+                       double initial_variance, const std::string& products, bool trains_bias,
+                       bool unit_norm) {
              return DenseSpec{std::move(name),
                               inputs,
                               outputs,
@@ -27,11 +28,13 @@ void define_layers(py::module_& m) {
                               value_of(kOutputVariances, variance),
                               initial_variance,
                               value_of(kProducts, products),
-                              trains_bias};
+                              trains_bias,
+                              unit_norm};
            }),
            py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("activation"),
            py::arg("initializer"), py::arg("tied_to") = "", py::arg("variance") = "none",
-           py::arg("initial_variance") = 1.0, py::arg("products") = "float32", py::arg("trains_bias") = true);
+           py::arg("initial_variance") = 1.0, py::arg("products") = "float32", py::arg("trains_bias") = true,
+           py::arg("unit_norm") = false);
 
   py::class_<CorruptionSpec>(m, "Corruption")
       .def(py::init([](Index units, const std::string& kind, double amount, double corrupted_weight,
@@ -49,8 +52,12 @@ void define_layers(py::module_& m) {
            py::arg("units"), py::arg("l1") = 0.0, py::arg("kl") = 0.0, py::arg("target") = 0.05,
            py::arg("decay") = 0.0);
 
-  py::class_<TopKSpec>(m, "TopK").def(py::init([](Index units, Index k) { return TopKSpec{units, k}; }),
-                                      py::arg("units"), py::arg("k"));
+  py::class_<TopKSpec>(m, "TopK")
+      .def(py::init([](Index units, Index k, Index auxiliary_k, double auxiliary_weight, Index dead_after) {
+             return TopKSpec{units, k, auxiliary_k, auxiliary_weight, dead_after};
+           }),
+           py::arg("units"), py::arg("k"), py::arg("auxiliary_k") = 0, py::arg("auxiliary_weight") = 0.0,
+           py::arg("dead_after") = 1);
 
   py::class_<JacobianPenaltySpec>(m, "JacobianPenalty")
       .def(py::init([](Index units, double weight) { return JacobianPenaltySpec{units, weight}; }),

@@ -101,12 +101,14 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
           "rows of validation must have targets if those of training have.");
   require(!validation_targets_ || (validation_targets_->outputs() == outputs && !network_.has_penalty()),
           "validation by targets takes one for each output, and no penalties of layers.");
+  require(!settings.optimizer.lazy || gradients_.has_untouched(),
+          "a lazy optimizer needs a code that goes on as a list of its active units.");
   AlignedBuffer<float>& weights = completed_;
   start_->parameters().copy_weights_to(weights);
   parameters_.take_weights_from(weights);
   parameters_.add_moments(kernels::moments_of(settings.optimizer.rule));
   const bool several_slabs = slab_rows_ < std::min(settings.batch_size, train_.count());
-  if (several_slabs || clips()) parameters_.add_gradient();
+  if (several_slabs || stores_gradients()) parameters_.add_gradient();
   for (Index i = 0; i < network_.size(); ++i) {
     tallies_.emplace_back(static_cast<std::size_t>(network_.layer(i).tallies()));
   }
@@ -116,7 +118,8 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
                              std::optional<Index> most_stored) {
   const ParameterPlan& parameters = network.parameter_plan();
   const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
-  const bool keeps_gradient = settings.clip_norm > 0.0 || slab_rows < std::min(settings.batch_size, rows);
+  const bool keeps_gradient = settings.clip_norm > 0.0 || parameters.keeps_norms() ||
+                              slab_rows < std::min(settings.batch_size, rows);
   const Index copies = 3 + kernels::moments_of(settings.optimizer.rule) + (keeps_gradient ? 1 : 0);
   Index floats = checked_product(parameters.floats(), copies);
   floats = checked_sum(floats, parameters.copied_floats(Purpose::training));
@@ -250,7 +253,7 @@ bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rule
   if (worker.is_caller() && has_penalty()) {
     penalty_sum_ += gradients_.penalty() * static_cast<double>(slab.batch_rows) * slab.mean_weight;
   }
-  return !clips() || clip_and_update(worker, rules);
+  return !stores_gradients() || finish_step(worker, rules);
 }
 
 StepContext Trainer::context(const Slab& slab) const {
@@ -376,8 +379,26 @@ void Trainer::give_up(Worker& worker, std::atomic<bool>& reason) {
   worker.stop();
 }
 
+/// What is left of a step where gradients were stored, all of them or those of unit vectors (Gao et al. 2024):
+/// these lose the part along their vectors before anybody looks at their length.
+bool Trainer::finish_step(Worker& worker, StepRules rules) {
+  const bool lazy = settings_.optimizer.lazy;
+  if (clips()) {
+    if (gradients_.keeps_norms()) {
+      gradients_.remove_parallel(worker, lazy);
+      if (worker.meet()) return false;
+    }
+    if (!clip(worker, rules)) return false;
+    if (!gradients_.update_from_stored(worker, rules)) give_up(worker, weight_not_finite_);
+  }
+  if (gradients_.keeps_norms() && !gradients_.update_unit_vectors(worker, rules, lazy, !clips())) {
+    give_up(worker, weight_not_finite_);
+  }
+  return !worker.meet();
+}
+
 /// Pascanu, Mikolov & Bengio (2013): gradients longer than clip_norm are shortened to it, all by one factor.
-bool Trainer::clip_and_update(Worker& worker, StepRules rules) {
+bool Trainer::clip(Worker& worker, StepRules& rules) {
   const double norm = gradients_.gradient_norm();
   if (!std::isfinite(norm)) {
     give_up(worker, weight_not_finite_);
@@ -386,8 +407,7 @@ bool Trainer::clip_and_update(Worker& worker, StepRules rules) {
   if (norm > settings_.clip_norm) {
     rules.kernels.clip = rules.vectors.clip = static_cast<float>(settings_.clip_norm / norm);
   }
-  if (!gradients_.update_from_stored(worker, rules)) give_up(worker, weight_not_finite_);
-  return !worker.meet();
+  return true;
 }
 
 void Trainer::choose_rows(const Slab& slab) {

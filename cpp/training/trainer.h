@@ -142,7 +142,8 @@ class Trainer {
   [[nodiscard]] std::vector<Measure> measures() const;
   void weights_phase(Worker& worker, const Slab& slab, kernels::GradientUse use, const StepRules& rules,
                      UpcomingRows upcoming);
-  [[nodiscard]] bool clip_and_update(Worker& worker, StepRules rules);
+  [[nodiscard]] bool finish_step(Worker& worker, StepRules rules);
+  [[nodiscard]] bool clip(Worker& worker, StepRules& rules);
   static void give_up(Worker& worker, std::atomic<bool>& reason);
   void choose_rows(const Slab& slab);
   [[nodiscard]] const Index* numbers_of(const Slab& slab) const {
@@ -154,6 +155,7 @@ class Trainer {
     return settings_.optimizer.l1 != 0.0 || settings_.optimizer.l2 != 0.0;
   }
   [[nodiscard]] bool clips() const { return settings_.clip_norm > 0.0; }
+  [[nodiscard]] bool stores_gradients() const { return clips() || gradients_.keeps_norms(); }
 
   TrainingSettings settings_;
   const Rows train_;

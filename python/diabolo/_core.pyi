@@ -92,6 +92,7 @@ class Dense:
         initial_variance: float = 1.0,
         products: str = "float32",
         trains_bias: bool = True,
+        unit_norm: bool = False,
     ) -> None: ...
 
 class Corruption:
@@ -123,7 +124,14 @@ class ActivityPenalty:
 class TopK:
     """The k greatest of each row, and 0 for the others."""
 
-    def __init__(self, units: int, k: int) -> None: ...
+    def __init__(
+        self,
+        units: int,
+        k: int,
+        auxiliary_k: int = 0,
+        auxiliary_weight: float = 0.0,
+        dead_after: int = 1,
+    ) -> None: ...
 
 class JacobianPenalty:
     """A price on the squared norm of the Jacobian of the layers below."""

@@ -32,6 +32,7 @@ class DenseLayer(NamedTuple):
     initial_variance: float = 1.0
     products: str = "float32"  # at least so precise: of MATMUL_PRECISIONS
     trains_bias: bool = True  # False: it stays 0, for batch normalisation takes it away again
+    unit_norm: bool = False  # whether training keeps each input's vector of weights at norm 1
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -130,6 +131,9 @@ class ActivityPenaltyLayer(_WithoutWeights, _ActivityPenaltyFields):
 class _TopKFields(NamedTuple):
     units: int
     k: int
+    auxiliary_k: int = 0  # of the dead units of a row, which learn from the residual; 0: none
+    auxiliary_weight: float = 0.0
+    dead_after: int = 1  # rows
 
 
 class TopKLayer(_WithoutWeights, _TopKFields):
@@ -259,15 +263,17 @@ _KINDS: dict[str, type[Layer]] = {
     "batch_norm": BatchNormLayer,
 }
 _OF_VARIANCE = ("variance", "initial_variance")
+_UNSAID: dict[str, object] = {"products": "float32", "trains_bias": True, "unit_norm": False}
 
 
 def described(layer: Layer) -> dict[str, Any]:
     """Return a layer as a dict of plain values."""
     fields = layer._asdict()
-    if fields.get("products") == "float32":  # nothing else was known to older versions
-        del fields["products"]
-    if fields.get("trains_bias") is True:
-        del fields["trains_bias"]
+    for name, value in _UNSAID.items():  # nothing else was known to older versions
+        if name in fields and fields[name] == value:
+            del fields[name]
+    if fields.get("auxiliary_k") == 0:
+        fields = {name: fields[name] for name in ("units", "k")}
     if not isinstance(layer, DenseLayer):
         names = {cls: name for name, cls in _KINDS.items()}
         return {"layer": names[type(layer)], **fields}

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from diabolo._architecture import Architecture
+from diabolo._architecture import Architecture, decoder_layer_sizes, output_activation
 from diabolo._autoencoder import AutoEncoder
-from diabolo._layers import ACTIVATIONS, ActivityPenaltyLayer, TopKLayer
+from diabolo._layers import ACTIVATIONS, ActivityPenaltyLayer, DenseLayer, TopKLayer
 from diabolo._validation import Choice, Flag, Integer, Real, Rule, broken
 from diabolo.optimizers import Adam, AdamW
 
 # From this ratio of units to active ones on, the core works on lists of the active ones (TopKSpec).
 _LISTED_FROM = 16
+# The core counts rows in float32, exactly so far.
+_MOST_DEAD_AFTER = 2**24
 
 # The code's activation that each kind of sparsity was published with.
 _CODE_ACTIVATIONS = {"l1": "relu", "kl": "sigmoid", "top_k": "identity"}
@@ -49,6 +51,23 @@ class SparseAutoEncoder(AutoEncoder):
         the moments of the others as they are. Else these decay, and the weights go on with them, as Adam has
         it. For "top_k" with `k` at most a sixteenth of `n_components`, and the optimizer Adam without
         penalties or clipping.
+    unit_norm_decoder : bool, default False
+        Whether each code unit's vector of weights in the decoder's first layer has norm 1: from the beginning,
+        and after every step, before which its gradient loses the part along the vector. For "top_k". Gradients
+        of these weights are stored, as with `clip_norm`. With `tied_weights` the vectors are also the
+        encoder's.
+    auxiliary_k : int, default 0
+        How many dead units of each row are to learn from what the code leaves unsaid: "top_k" adds
+        `auxiliary_weight` times the auxiliary loss. 0: none. At most `n_components`. For the loss "mse", with
+        an output that is the identity and a decoder of one layer. A batch passes through the network as a
+        whole.
+    auxiliary_weight : float, default 1/32
+        Weight of the auxiliary loss: the squared distance of a row's residual from what its `auxiliary_k`
+        greatest dead units make of it, through the same decoder without its bias, summed over the batch and
+        divided by the sum of the residual's squares. It reaches dead units alone, for the residual counts as
+        a constant.
+    dead_after : int, default 10_000
+        A unit is dead while it has been active for none of so many training rows; at most 2**24.
     code_activation : str, default "auto"
         "auto" is "relu" for "l1", "sigmoid" for "kl" (which takes no other: activities must lie in [0, 1]),
         and "identity" for "top_k".
@@ -61,14 +80,16 @@ class SparseAutoEncoder(AutoEncoder):
         As in `AutoEncoder`, "loss" with the penalty, and "active_units", the mean number of units that are
         active for a row of the epoch, and "dead_units", the number of those that were for none. Active means
         other than 0, and for "kl", whose sigmoids are never 0, above 0.1. The validation loss takes r as it
-        is after the epoch.
+        is after the epoch. With `auxiliary_k` also "auxiliary_loss", without its weight, 0 in steps without
+        dead units; it is no part of the validation loss.
     n_iter_, n_features_in_, feature_names_in_, stop_reason_, matmul_precision_used_
         As in `AutoEncoder`.
 
     References
     ----------
     A. Ng, "Sparse autoencoder", CS294A lecture notes, Stanford, 2011 ("kl"). A. Makhzani and B. Frey,
-    "k-sparse autoencoders", ICLR 2014 ("top_k").
+    "k-sparse autoencoders", ICLR 2014 ("top_k"). L. Gao et al., "Scaling and evaluating sparse autoencoders",
+    arXiv:2406.04093, 2024 (`unit_norm_decoder`, `auxiliary_k`).
 
     Examples
     --------
@@ -89,6 +110,10 @@ class SparseAutoEncoder(AutoEncoder):
     sparsity_decay: float = 0.9
     k: int = 32
     lazy_adam: bool = False
+    unit_norm_decoder: bool = False
+    auxiliary_k: int = 0
+    auxiliary_weight: float = 1 / 32
+    dead_after: int = 10_000
     code_activation: str = "auto"
 
     _own_rules: ClassVar[dict[str, Rule]] = {
@@ -98,6 +123,10 @@ class SparseAutoEncoder(AutoEncoder):
         "sparsity_decay": Real(0.0, 1.0, below_high=True),
         "k": Integer(1),
         "lazy_adam": Flag(),
+        "unit_norm_decoder": Flag(),
+        "auxiliary_k": Integer(0),
+        "auxiliary_weight": Real(0.0),
+        "dead_after": Integer(1),
         "code_activation": Choice(("auto", *ACTIVATIONS)),
     }
 
@@ -109,10 +138,35 @@ class SparseAutoEncoder(AutoEncoder):
             raise broken(owner, "code_activation", rule, p.code_activation)
         if p.sparsity == "top_k" and p.k > p.n_components:
             raise broken(owner, "k", f"at most n_components={p.n_components} when sparsity='top_k'", p.k)
+        if p.unit_norm_decoder and p.sparsity != "top_k":
+            raise broken(owner, "unit_norm_decoder", "False unless sparsity='top_k'", True)
+        if p.auxiliary_k > 0:
+            cls._check_auxiliary(owner, p)
         if p.lazy_adam:
             cls._check_lazy_adam(owner, p)
         if p.code_activation == "auto":
             p.code_activation = _CODE_ACTIVATIONS[p.sparsity]
+
+    @classmethod
+    def _check_auxiliary(cls, owner: str, p: Any) -> None:
+        """Check that there is a residual that the decoder's vectors can add up to."""
+        if p.sparsity != "top_k":
+            raise broken(owner, "auxiliary_k", "0 unless sparsity='top_k'", p.auxiliary_k)
+        if p.auxiliary_k > p.n_components:
+            raise broken(owner, "auxiliary_k", f"at most n_components={p.n_components}", p.auxiliary_k)
+        if p.dead_after > _MOST_DEAD_AFTER:
+            raise broken(owner, "dead_after", f"at most 2**24 = {_MOST_DEAD_AFTER}", p.dead_after)
+        why = "when auxiliary_k > 0, which takes the residual apart"
+        if p.loss != "mse":
+            raise broken(owner, "loss", f"'mse' {why}", p.loss)
+        if output_activation(p) != "identity":
+            raise broken(owner, "output_activation", f"'auto' or 'identity' {why}", p.output_activation)
+        if decoder_layer_sizes(p) != ():
+            rule = f"() {why} with the vectors of a decoder of one layer"
+            raise broken(owner, "decoder_layer_sizes", rule, p.decoder_layer_sizes)
+        for name, only in (("missing", "error"), ("zeros", "values")):
+            if getattr(p, name) != only:
+                raise broken(owner, name, f"{only!r} {why} as a whole", getattr(p, name))
 
     @classmethod
     def _check_lazy_adam(cls, owner: str, p: Any) -> None:
@@ -141,7 +195,12 @@ class SparseAutoEncoder(AutoEncoder):
         layers, code_layers = super()._architecture(features, p)
         sparse: ActivityPenaltyLayer | TopKLayer
         if p.sparsity == "top_k":
-            sparse = TopKLayer(p.n_components, p.k)
+            of_dead = (p.auxiliary_k, p.auxiliary_weight, p.dead_after) if p.auxiliary_k > 0 else ()
+            sparse = TopKLayer(p.n_components, p.k, *of_dead)
+            after_code = layers[code_layers]
+            assert isinstance(after_code, DenseLayer)
+            after_code = after_code._replace(unit_norm=p.unit_norm_decoder)
+            layers = (*layers[:code_layers], after_code, *layers[code_layers + 1 :])
         else:
             l1, kl = (p.sparsity_weight, 0.0) if p.sparsity == "l1" else (0.0, p.sparsity_weight)
             sparse = ActivityPenaltyLayer(p.n_components, l1, kl, p.sparsity_target, p.sparsity_decay)
