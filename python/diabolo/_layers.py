@@ -16,7 +16,15 @@ ACTIVATIONS = (
     "silu",
     "softplus",
 )
-INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "orthogonal")
+INITIALIZERS = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "fan_in_uniform",
+    "normal",
+    "orthogonal",
+)
 
 
 class DenseLayer(NamedTuple):
