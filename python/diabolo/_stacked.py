@@ -8,7 +8,8 @@ from diabolo import _core
 from diabolo._architecture import Architecture, output_activation
 from diabolo._autoencoder import AutoEncoder
 from diabolo._inputs import Interval, Table
-from diabolo._pretraining import KINDS, RBM, History, layer_plans, pretrain
+from diabolo._layers import CorruptionLayer
+from diabolo._pretraining import KINDS, RBM, History, layer_plans, pretrain, row_noise
 from diabolo._validation import Choice, Integer, Refused, Rule, broken
 
 
@@ -145,6 +146,11 @@ class StackedAutoEncoder(AutoEncoder):
         if p.missing == "mask":
             raise broken(owner, "missing", "'error': codes of the layers below are never missing", p.missing)
         layer_plans(owner, p)
+
+    @classmethod
+    def _row_noise(cls, features: int, parameters: Any) -> CorruptionLayer | None:
+        first = layer_plans(cls.__name__, parameters)[0]
+        return row_noise(parameters, first, features)
 
     @classmethod
     def _interval(cls, parameters: Any) -> Interval | None:

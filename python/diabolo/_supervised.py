@@ -11,7 +11,6 @@ from diabolo import _core
 from diabolo._architecture import Architecture, chain
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
-from diabolo._denoising import DenoisingAutoEncoder
 from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import ExportableSupervised
 from diabolo._fitted import Fitted, Fitting
@@ -21,6 +20,7 @@ from diabolo._layers import (
     ActivityPenaltyLayer,
     CorruptionLayer,
     DenseLayer,
+    DropoutLayer,
     GaussianCodeLayer,
     JacobianPenaltyLayer,
     Layer,
@@ -76,17 +76,16 @@ class Encoder(NamedTuple):
         return self.layers[-1].outputs
 
 
-def encoder_of(fitted: Fitted, *, keep_noise: bool = False) -> Encoder:
+def encoder_of(fitted: Fitted, noise: CorruptionLayer | None = None) -> Encoder:
     """Return an autoencoder's encoder: what its `transform` computes, to the last bit.
 
-    With `keep_noise`, training corrupts rows as that of the autoencoder did.
+    With `noise`, training puts this on the rows.
     """
     learnt = fitted.model.get_weights()
     layers: list[Layer] = []
+    if noise is not None:
+        layers.append(noise._replace(corrupted_weight=1.0, clean_weight=1.0))  # rows are not the target
     for layer in fitted.architecture.layers[: fitted.architecture.code_layers]:
-        if isinstance(layer, CorruptionLayer) and keep_noise:
-            layers.append(layer._replace(corrupted_weight=1.0, clean_weight=1.0))  # rows are not the target
-            continue
         if isinstance(layer, _OF_PRETRAINING):
             continue
         if isinstance(layer, GaussianCodeLayer):  # a code's mean is its first half
@@ -101,14 +100,32 @@ def encoder_of(fitted: Fitted, *, keep_noise: bool = False) -> Encoder:
     return Encoder(tuple(layers), {name: learnt[name] for name in names})
 
 
+def _noise_of(autoencoder: NetworkEstimator, features: int) -> CorruptionLayer | None:
+    """Return the noise that an autoencoder's training puts on rows; None: none."""
+    return autoencoder._row_noise(features, autoencoder._checked_parameters())
+
+
 def supervised_network(encoder: Encoder, outputs: int, p: Any) -> Architecture:
     """Return encoder and head; the last layer is a softmax if the loss has one."""
-    head: list[Layer] = [
-        *chain("head", (encoder.components, *p.head_layer_sizes, outputs), p.activation, "identity", p)
-    ]
+    head: list[Layer] = []
+    dense = chain("head", (encoder.components, *p.head_layer_sizes, outputs), p.activation, "identity", p)
+    for layer, rate in zip(dense, p.dropout, strict=True):
+        if rate > 0.0:
+            head.append(DropoutLayer(layer.inputs, rate))
+        head.append(layer)
     if p.loss == SOFTMAX_LOSS:
         head.append(SoftmaxLayer(outputs, ((0, outputs),)))
     return Architecture((*encoder.layers, *head), len(encoder.layers))
+
+
+def _dropout_rates(owner: str, p: Any) -> tuple[float, ...]:
+    """Return the rate of what each of the head's layers takes: of the code, then of its hidden layers."""
+    count = len(p.head_layer_sizes) + 1
+    rates: tuple[float, ...] = (p.dropout,) * count if isinstance(p.dropout, float) else p.dropout
+    if len(rates) != count:
+        rule = f"one rate, or one for the code and each of the head's hidden layers, {count} in all"
+        raise broken(owner, "dropout", rule, p.dropout)
+    return rates
 
 
 SHARED_RULES: dict[str, Rule] = {
@@ -133,6 +150,7 @@ class SupervisedEstimator(
     head_layer_sizes: Sequence[int] = ()
     activation: str = "relu"
     keep_noise: bool = False
+    dropout: float | Sequence[float] = 0.0
     optimizer: Any = "adam"
     learning_rate: float = 1e-3
     schedule: Any = "constant"
@@ -231,7 +249,7 @@ class SupervisedEstimator(
         autoencoder = self._untrained(p, seed)
         autoencoder.fit(table)
         pretrained = autoencoder._require_fitted()
-        encoder = encoder_of(pretrained, keep_noise=p.keep_noise)
+        encoder = encoder_of(pretrained, _noise_of(autoencoder, rows.features) if p.keep_noise else None)
         plan = supervised_network(encoder, meaning.outputs, p)
         check_memory(owner, p, plan, rows, threads)
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
@@ -319,9 +337,11 @@ class SupervisedEstimator(
     def _checked_parameters(self, *, has_validation_rows: bool) -> Any:
         owner = type(self).__name__
         p = checked_parameters(owner, self.get_params(deep=False), {**SHARED_RULES, **self._own_rules})
-        if p.keep_noise and not isinstance(p.autoencoder, DenoisingAutoEncoder):
-            raise broken(owner, "keep_noise", "False unless autoencoder is a DenoisingAutoEncoder", True)
+        if p.keep_noise and (p.autoencoder is None or _noise_of(p.autoencoder, 1) is None):
+            rule = "False unless autoencoder is a DenoisingAutoEncoder, or stacked with such a first layer"
+            raise broken(owner, "keep_noise", rule, True)
         p.initializer, p.matmul_precision = "auto", "float32"  # of the head; the encoder's layers have theirs
+        p.dropout = _dropout_rates(owner, p)
         check_schedule(owner, p)
         check_validation(owner, p, has_validation_rows)
         return p
