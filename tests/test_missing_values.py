@@ -60,10 +60,17 @@ def masking_model(
     return model.with_weights(architecture.trained_looking_model(isa).get_weights())
 
 
-def inputs_and_weights(x: Float32Array, rescale: bool = True) -> Any:
-    """Return what the layers above get, and the weights of the elements, as the formula has them."""
+def inputs_and_weights(x: Float32Array, rescale: bool = True, groups: Any = ()) -> Any:
+    """Return what the layers above get, and the weights of the elements, as the formula has them.
+
+    A group of columns is one feature, which its first column stands for.
+    """
     there = ~np.isnan(x)
-    factor = x.shape[1] / there.sum(axis=1, keepdims=True) if rescale else 1.0
+    stands_for_one = np.ones(x.shape[1], dtype=bool)
+    for begin, end in groups:
+        stands_for_one[begin + 1 : end] = False
+    observed = there[:, stands_for_one].sum(axis=1, keepdims=True)
+    factor = stands_for_one.sum() / observed if rescale else 1.0
     return np.where(there, x, 0.0).astype(np.float64), np.where(there, factor, 0.0)
 
 
@@ -85,7 +92,7 @@ def test_gradients(isa: str, loss: str, rescale: bool) -> None:
         assert relative_error(gradient, expected.gradients[name]) < 5e-6, name
 
     y = reference.forward(architecture.layers, model.get_weights(), filled).y[architecture.layers[-1].name]
-    errors = np.sum(weights * (y - filled) ** 2, axis=1) / 37
+    errors = np.mean((y - filled) ** 2, axis=1, where=~np.isnan(x))
     np.testing.assert_allclose(model.row_errors(_core.Rows(x), "mse", 1, True), errors, rtol=1e-5)
     per_feature = model.feature_errors(_core.Rows(x), 1, True)
     np.testing.assert_array_equal(np.isnan(per_feature), np.isnan(x))
@@ -119,26 +126,58 @@ def test_gradients_with_corruption(isa: str, emphasis: tuple[float, float], kind
         assert relative_error(gradient, expected.gradients[name]) < 5e-6, name
 
 
-@pytest.mark.parametrize("isa", ISAS)
-def test_gradients_of_a_softmax(isa: str) -> None:
-    groups = test_softmax_losses.GROUPS["with numbers between"]
-    architecture = test_softmax_losses.network()
+def groups_with_gaps(groups: Any) -> Float32Array:
+    """Return rows with one-hot groups, of which some are missing, as are some of the numbers between."""
     x = with_gaps(test_softmax_losses.one_hot(600, 70, groups), 0.1)
     for begin, end in groups:
         x[np.isnan(x[:, begin:end]).any(axis=1), begin:end] = np.nan
-    layers = [_core.MissingValues(70), *architecture.specs(), _core.Softmax(70, groups)]
+    return x
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize("isa", ISAS)
+def test_gradients_of_a_softmax(isa: str, rescale: bool) -> None:
+    """A row's loss is the mean over the features that were observed, each group being one, or their sum."""
+    groups = test_softmax_losses.GROUPS["with numbers between"]
+    loss, scale = "categorical_crossentropy", {} if rescale else {"sum_features": True}
+    architecture = test_softmax_losses.network()
+    x = groups_with_gaps(groups)
+    layers = [_core.MissingValues(70, rescale, groups), *architecture.specs(), _core.Softmax(70, groups)]
     with forced_isa(isa):
         model = _core.Model(layers, 2, 1).with_weights(architecture.trained_looking_model(isa).get_weights())
-    loss, _, gradients = trainer(model, x, loss="categorical_crossentropy", batch_size=600).gradients(
-        _core.Rows(x)
-    )
-    filled, weights = inputs_and_weights(x)
+    got, _, gradients = trainer(model, x, loss=loss, batch_size=600, **scale).gradients(_core.Rows(x))
+    filled, weights = inputs_and_weights(x, rescale, groups)
+    terms = 1 if rescale else 70 - sum(end - begin - 1 for begin, end in groups)  # a mean, or a sum
     value, expected = reference_softmax.network_loss(
         architecture.layers, model.get_weights(), filled, filled, groups, element_weights=weights
     )
-    assert loss == pytest.approx(value, rel=1e-6)
+    assert got == pytest.approx(terms * value, rel=1e-6)
     for name, gradient in gradients.items():
-        assert relative_error(gradient, expected[name]) < 5e-6, name
+        assert relative_error(gradient, terms * expected[name]) < 5e-6, name
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_errors_are_means_of_what_was_observed(rescale: bool) -> None:
+    """Whatever the loss that the layer's weights were made for: of groups, or a sum as likelihoods are."""
+    groups = test_softmax_losses.GROUPS["with numbers between"]
+    architecture = test_softmax_losses.network()
+    x = groups_with_gaps(groups)
+    layers = [_core.MissingValues(70, rescale, groups), *architecture.specs(), _core.Softmax(70, groups)]
+    model = _core.Model(layers, 2, 1).with_weights(architecture.trained_looking_model(None).get_weights())
+    rows = _core.Rows(x)
+    squares = model.feature_errors(rows, 1, True)
+    np.testing.assert_allclose(model.row_errors(rows, "mse", 1, True), np.nanmean(squares, axis=1), rtol=1e-5)
+    absolute = np.nanmean(np.abs(model.reconstruct(rows, 1, True) - x), axis=1)
+    np.testing.assert_allclose(model.row_errors(rows, "mae", 1, True), absolute, rtol=1e-5)
+    loss = model.row_errors(rows, "categorical_crossentropy", 1, True)
+    for row in (0, 17, 599):
+        filled, weights = inputs_and_weights(x[row : row + 1], True, groups)
+        value, _ = reference_softmax.network_loss(
+            architecture.layers, model.get_weights(), filled, filled, groups, element_weights=weights
+        )
+        assert loss[row] == pytest.approx(value, rel=1e-5)
+    nothing = np.full((1, 70), np.nan, dtype=np.float32)
+    assert np.isnan(model.row_errors(_core.Rows(nothing), "mse", 1, True)).all()
 
 
 def test_same_bits_for_any_number_of_threads() -> None:

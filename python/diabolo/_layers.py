@@ -180,6 +180,7 @@ class SoftmaxLayer(_WithoutWeights, _SoftmaxFields):
 class _MissingValuesFields(NamedTuple):
     units: int
     rescale: bool  # whether a row's loss is the mean over what was observed, or else the sum
+    groups: tuple[tuple[int, int], ...] = ()  # ranges of columns, [begin, end), that are one feature
 
 
 class MissingValuesLayer(_WithoutWeights, _MissingValuesFields):
@@ -276,6 +277,8 @@ def described(layer: Layer) -> dict[str, Any]:
         del fields["products"]
     if fields.get("trains_bias") is True:
         del fields["trains_bias"]
+    if isinstance(layer, MissingValuesLayer) and not layer.groups:
+        del fields["groups"]
     if not isinstance(layer, DenseLayer):
         names = {cls: name for name, cls in _KINDS.items()}
         return {"layer": names[type(layer)], **fields}
