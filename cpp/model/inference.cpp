@@ -215,7 +215,7 @@ PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, 
                const MatrixView<float> weights = buffers.element_weights;
                for (Index r = 0; r < here.size(); ++r) {
                  float& error = out[first + r];
-                 if (network_.takes_missing()) {
+                 if (network_.takes_missing() && targets_ == nullptr) {
                    const float* const of_row = weights.row(here.begin + r);
                    // Of a row of which nothing was observed, whose weights are NaN, there is no error at all.
                    if (std::isnan(of_row[0])) continue;

@@ -171,6 +171,7 @@ def _layer_estimator(p: Any, plan: LayerPlan, seed: int, threads: int) -> AutoEn
             "tied_weights": p.tied_weights,
             "epochs": plan.epochs,
             "scale": p.scale if plan.takes_rows else None,
+            "missing": p.missing if plan.takes_rows else "error",  # codes never are
             "categorical_groups": p.categorical_groups if plan.takes_rows else None,
             "random_state": seed,
             "n_jobs": threads,

@@ -143,9 +143,9 @@ class StackedAutoEncoder(AutoEncoder):
             raise broken(owner, "decoder_layer_sizes", rule, p.decoder_layer_sizes)
         if p.batch_norm:
             raise broken(owner, "batch_norm", "False: layers are pretrained without it", p.batch_norm)
-        if p.missing == "mask":
-            raise broken(owner, "missing", "'error': codes of the layers below are never missing", p.missing)
-        layer_plans(owner, p)
+        first = layer_plans(owner, p)[0]
+        if p.missing == "mask" and first.kind == RBM:
+            raise broken(owner, "missing", "'error' when the first layer's pretraining is 'rbm'", p.missing)
 
     @classmethod
     def _row_noise(cls, features: int, parameters: Any) -> CorruptionLayer | None:

@@ -11,11 +11,12 @@ from diabolo import _core
 from diabolo._architecture import Architecture, chain
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._common_layers import takes_missing
 from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import ExportableSupervised
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Table, as_table, check_features, check_observed, check_values
 from diabolo._layers import (
     ActivityPenaltyLayer,
     CorruptionLayer,
@@ -44,8 +45,8 @@ from diabolo._weights_and_files import WeightsAndFiles
 
 SOFTMAX_LOSS = "categorical_crossentropy"
 
-# Layers that only pretraining knows: noise on the rows, prices on the code, and gaps in rows (here are none).
-_OF_PRETRAINING = (CorruptionLayer, ActivityPenaltyLayer, JacobianPenaltyLayer, MissingValuesLayer)
+# Layers that only pretraining knows: noise on the rows, and prices on the code.
+_OF_PRETRAINING = (CorruptionLayer, ActivityPenaltyLayer, JacobianPenaltyLayer)
 
 
 class FittedSupervised(Fitted):
@@ -85,8 +86,10 @@ def encoder_of(fitted: Fitted, noise: CorruptionLayer | None = None) -> Encoder:
     layers: list[Layer] = []
     if noise is not None:
         layers.append(noise._replace(corrupted_weight=1.0, clean_weight=1.0))  # rows are not the target
+    if takes_missing(fitted.architecture):
+        layers.insert(0, MissingValuesLayer(fitted.architecture.features, rescale=False))  # nor here
     for layer in fitted.architecture.layers[: fitted.architecture.code_layers]:
-        if isinstance(layer, _OF_PRETRAINING):
+        if isinstance(layer, (*_OF_PRETRAINING, MissingValuesLayer)):
             continue
         if isinstance(layer, GaussianCodeLayer):  # a code's mean is its first half
             below = layers.pop()
@@ -219,15 +222,17 @@ class SupervisedEstimator(
             missing = "y_val" if y_val is None else "X_val"
             raise broken(owner, missing, "given if the other of X_val and y_val is", None)
         threads = training_threads(p.n_jobs)
-        table = as_table(X, owner, "X")
+        missing_allowed = p.autoencoder is not None and p.autoencoder.missing == "mask"
+        table = as_table(X, owner, "X", missing_allowed=missing_allowed)
         count = table.rows.count
         weights = checked_weights_of_rows(owner, sample_weight, count)
         table = weighted(table, weights)
         check_values(table, threads=threads)
+        check_observed(table, threads, columns=True)
         labelled, meaning = self._labelled(p, y, np.ones(count) if weights is None else weights)
         validation_table, validation_targets = None, None
         if X_val is not None:
-            validation_table = as_table(X_val, owner, "X_val")
+            validation_table = as_table(X_val, owner, "X_val", missing_allowed=missing_allowed)
             check_features(validation_table, table.rows.features, table.feature_names)
             check_values(validation_table, threads=threads)
 
@@ -362,7 +367,8 @@ class SupervisedEstimator(
 
     def _prepared(self, X: Any) -> tuple[FittedSupervised, Table, int]:
         fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
+        missing_allowed = takes_missing(fitted.architecture)
+        table = as_table(X, type(self).__name__, "X", missing_allowed=missing_allowed)
         check_features(table, fitted.features, fitted.fitting.feature_names)
         return fitted, table, threads
 
@@ -377,6 +383,7 @@ class SupervisedEstimator(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.allow_nan = getattr(self.autoencoder, "missing", "error") == "mask"
         return tags
 
 
