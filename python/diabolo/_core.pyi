@@ -165,7 +165,7 @@ class BoltzmannVisible:
 class MissingValues:
     """0 in the place of NaN, which the loss leaves out."""
 
-    def __init__(self, units: int, rescale: bool = True) -> None: ...
+    def __init__(self, units: int, rescale: bool = True, groups: Sequence[tuple[int, int]] = ()) -> None: ...
 
 class Dropout:
     """Units set to 0 at random, while training."""
