@@ -1,4 +1,4 @@
-"""Builds `kernel_timer`, the C++ program that times kernels and the machine, and reads what it prints."""
+"""Builds the C++ programs of this folder, and reads what `kernel_timer`, which times kernels, prints."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SOURCES = Path(__file__).resolve().parent / "kernel_timer"
-BUILD = SOURCES.parents[1] / "build" / "kernel_timer"  # kept: only what changed is compiled again
+BUILDS = SOURCES.parents[1] / "build"  # kept: only what changed is compiled again
 
 
 class Timing(NamedTuple):
@@ -70,15 +70,22 @@ def cmake() -> str | None:
 
 
 def build() -> KernelTimer:
-    """Build the program from the sources of this checkout (a minute, the first time)."""
+    """Build `kernel_timer` from the sources of this checkout (a minute, the first time)."""
+    return KernelTimer(built_program("kernel_timer"))
+
+
+def built_program(name: str, *flags: str) -> Path:
+    """Build one of the programs, with additional flags for the compiler, in a folder of its own."""
     command = cmake()
     if command is None:
-        raise FileNotFoundError("cmake is needed to build kernel_timer: pip install cmake")
+        raise FileNotFoundError(f"cmake is needed to build {name}: pip install cmake")
+    folder = str(BUILDS / name)
+    release = ["-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_CXX_FLAGS={' '.join(flags)}"]
     for arguments in (
-        ["-S", str(SOURCES), "-B", str(BUILD), "-DCMAKE_BUILD_TYPE=Release"],
-        ["--build", str(BUILD), "--target", "kernel_timer", "--parallel"],
+        ["-S", str(SOURCES), "-B", folder, *release],
+        ["--build", folder, "--target", name, "--parallel"],
     ):
         done = subprocess.run([command, *arguments], capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"cmake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
-    return KernelTimer(BUILD / "kernel_timer")
+    return BUILDS / name / name

@@ -262,6 +262,25 @@ def test_other_data(X: Any, tmp_path: Path) -> None:
         estimator(epochs=EPOCHS).fit(X, X_val=X[:5], resume_from=path)
 
 
+def test_other_data_of_which_a_part_validates(X: Any, tmp_path: Path) -> None:
+    """Messages count all rows of X; and a value that differs in either part is one of X."""
+    changes = {"validation_fraction": 0.2, "epochs": EPOCHS}
+    path = tmp_path / "run"
+    interrupted(X, path, 2, **changes)
+    with pytest.raises(diabolo.InvalidDataError, match=r": X must be as .*run: 200 rows\. Got 199 rows\.$"):
+        estimator(**changes).fit(X[:199], resume_from=path)
+    for row in range(0, 200, 20):
+        changed = X.copy()
+        changed[row, 3] += 0.5
+        with pytest.raises(
+            diabolo.InvalidDataError, match=r": X must be as .* the same values\. Got other values\.$"
+        ):
+            estimator(**changes).fit(changed, resume_from=path)
+    interrupted_fit(estimator(epochs=EPOCHS, checkpoint=path), X, 2, X_val=X[:5])
+    with pytest.raises(diabolo.InvalidDataError, match=r"the validation rows .*run: given\. Got not given"):
+        estimator(epochs=EPOCHS).fit(X, resume_from=path)
+
+
 def test_digits_beyond_float32_count(tmp_path: Path) -> None:
     """A second matters in time stamps, which scaling reads in double precision."""
     X = 1.7e9 + np.arange(60.0).reshape(20, 3)

@@ -367,7 +367,19 @@ BAD_TEXT = {
     "names twice": ("a,a\n1,2\n", "the names of its columns must differ. 'a' is there twice."),
     "empty": ("", "its first line must hold numbers or names. It is empty."),
     "empty first line": ("\n1,2\n", "its first line must hold numbers or names. It is empty."),
-    "names alone": ("a,b\n", "have at least one row"),
+    "names alone": ("a,b\n", "bad.csv: it must have at least one row below the names of its columns"),
+    "open quote": ('a,b\n1,2\n3,"4\n5,6\n', "bad.csv: line 3: a quotation mark in it is never closed"),
+    "open quote at the end": ('1,2\n3,4\n5,"6', "bad.csv: line 3: a quotation mark in it is never closed"),
+    "open quote, long": ('1,"2\n' + 50_000 * "3,4\n", "line 1: a quotation mark in it is never closed"),
+    "open quote in a name": ('"a,b\n1,2\n', "bad.csv: line 1: a quotation mark in it is never closed"),
+    "long name": (
+        200_000 * "b" + ",c\n1,2\n",
+        "bad.csv: line 1: a quotation mark in it is never closed, or a",
+    ),
+    "text behind a quote": (
+        '1,2\n3,"4"x\n',
+        "bad.csv: line 2: its quotes are amiss: ',' expected after '\"'",
+    ),
     "zero bytes": ("a,b\n1,\0\n", "row 0 (line 2), column 1 ('b')"),
 }
 

@@ -27,12 +27,12 @@ from core_helpers import (
 GOLDEN = {
     "initial": "ffe0bcf35e1add8b",
     "outputs": "7a50a4afbe1725a8",
-    "sgd": "77b9f27ae6c13bdd",
-    "momentum": "6e6257a82fa0d08a",
-    "nesterov": "b8e9741f4057624f",
-    "adam": "9368b53ee38b804b",
-    "adamw": "54ba6caef1d22ef5",
-    "rmsprop": "5850ac728337e26f",
+    "sgd": "f9fce3522331a258",
+    "momentum": "8046d20038f3481c",
+    "nesterov": "beeaceb17cb117cc",
+    "adam": "6e4c71642b85bf6c",
+    "adamw": "8e196088c43a2207",
+    "rmsprop": "9f979400161fc7e4",
 }
 
 TOO_OLD = "diabolo needs an x86-64 processor with SSE4.2 and POPCNT (x86-64-v2), or aarch64."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core_helpers import (
@@ -98,7 +100,9 @@ def test_every_shuffle(shuffle: str, loss: str) -> None:
     assert_one_outcome(MIXED, threads=[1, 3, 9], shuffle=shuffle, loss=loss, batch_size=300)
 
 
-@pytest.mark.parametrize("initializer", ["glorot_normal", "he_uniform", "normal", "orthogonal"])
+@pytest.mark.parametrize(
+    "initializer", ["glorot_normal", "he_uniform", "fan_in_uniform", "normal", "orthogonal"]
+)
 def test_initial_weights(initializer: str) -> None:
     """No instruction set has a say in them, not even the baseline."""
     architecture = Architecture([65, 130, 17, 65], ["relu", "prelu", "identity"], initializer=initializer)
@@ -106,6 +110,25 @@ def test_initial_weights(initializer: str) -> None:
     assert digest(architecture.model(None, 5).get_weights()) != digest(
         architecture.model(None, 6).get_weights()
     )
+
+
+def test_fan_in_uniform_draws_kernels_and_biases() -> None:
+    """Uniformly within 1 / sqrt(inputs) of 0, each from numbers of its own; others' biases are 0."""
+    architecture = Architecture([400, 900, 300, 400], ["relu", "tanh", "identity"])
+    zeros = architecture.model(None, 5).get_weights()
+    architecture = dataclasses.replace(architecture, initializer="fan_in_uniform")
+    weights = architecture.model(None, 5).get_weights()
+    drawn = []
+    for name, values in weights.items():
+        layer = name.rpartition(".")[0]
+        scaled = values.ravel() * np.sqrt(len(weights[f"{layer}.kernel"]))
+        assert 0.98 < np.abs(scaled).max() <= 1.0
+        assert scaled.mean() == pytest.approx(0.0, abs=4 / np.sqrt(3 * scaled.size))
+        assert scaled.var() == pytest.approx(1 / 3, rel=8 / np.sqrt(scaled.size))
+        drawn.append(scaled[:300])
+        if name.endswith(".bias"):
+            assert not zeros[name].any()
+    assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 0.25
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,9 @@ ALL = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "prelu", "gel
 
 
 @pytest.mark.parametrize("activation", ALL)
-@pytest.mark.parametrize("initializer", ["auto", "glorot_normal", "he_normal", "normal", "orthogonal"])
+@pytest.mark.parametrize(
+    "initializer", ["auto", "glorot_normal", "he_normal", "fan_in_uniform", "normal", "orthogonal"]
+)
 def test_every_activation_and_initializer_learns(activation: str, initializer: str, X: Any) -> None:
     ae = estimator(activation=activation, initializer=initializer, epochs=5, learning_rate=0.01).fit(X)
     losses = ae.history_["loss"]

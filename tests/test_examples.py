@@ -45,6 +45,10 @@ def test_score_in_c(tmp_path: Path) -> None:
 def test_every_kind(tmp_path: Path) -> None:
     """It compares scores itself; here, that there is none which it leaves out."""
     pytest.importorskip("onnxruntime", exc_type=ImportError)
-    lines = run(sys.executable, EXAMPLES / "every_kind" / "every_kind.py", folder=tmp_path).splitlines()
+    program = EXAMPLES / "every_kind" / "every_kind.py"
+    lines = run(sys.executable, program, "files", folder=tmp_path).splitlines()
     assert {line.split()[1] for line in lines} == set(public_estimators())
     assert all(re.search(r" C \de-\d\d  ONNX \de-\d\d$", line) for line in lines)
+    written = {f"{line.split()[0]}{suffix}" for line in lines for suffix in (".h", ".onnx", "")}
+    assert {path.name for path in (tmp_path / "files").iterdir()} == written
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]

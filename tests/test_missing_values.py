@@ -33,10 +33,13 @@ from core_helpers import (
 )
 from diabolo import (
     AutoEncoder,
+    AutoEncoderClassifier,
+    AutoEncoderRegressor,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
     SparseAutoEncoder,
+    StackedAutoEncoder,
     VariationalAutoEncoder,
     _core,
 )
@@ -60,10 +63,17 @@ def masking_model(
     return model.with_weights(architecture.trained_looking_model(isa).get_weights())
 
 
-def inputs_and_weights(x: Float32Array, rescale: bool = True) -> Any:
-    """Return what the layers above get, and the weights of the elements, as the formula has them."""
+def inputs_and_weights(x: Float32Array, rescale: bool = True, groups: Any = ()) -> Any:
+    """Return what the layers above get, and the weights of the elements, as the formula has them.
+
+    A group of columns is one feature, which its first column stands for.
+    """
     there = ~np.isnan(x)
-    factor = x.shape[1] / there.sum(axis=1, keepdims=True) if rescale else 1.0
+    stands_for_one = np.ones(x.shape[1], dtype=bool)
+    for begin, end in groups:
+        stands_for_one[begin + 1 : end] = False
+    observed = there[:, stands_for_one].sum(axis=1, keepdims=True)
+    factor = stands_for_one.sum() / observed if rescale else 1.0
     return np.where(there, x, 0.0).astype(np.float64), np.where(there, factor, 0.0)
 
 
@@ -85,7 +95,7 @@ def test_gradients(isa: str, loss: str, rescale: bool) -> None:
         assert relative_error(gradient, expected.gradients[name]) < 5e-6, name
 
     y = reference.forward(architecture.layers, model.get_weights(), filled).y[architecture.layers[-1].name]
-    errors = np.sum(weights * (y - filled) ** 2, axis=1) / 37
+    errors = np.mean((y - filled) ** 2, axis=1, where=~np.isnan(x))
     np.testing.assert_allclose(model.row_errors(_core.Rows(x), "mse", 1, True), errors, rtol=1e-5)
     per_feature = model.feature_errors(_core.Rows(x), 1, True)
     np.testing.assert_array_equal(np.isnan(per_feature), np.isnan(x))
@@ -119,26 +129,58 @@ def test_gradients_with_corruption(isa: str, emphasis: tuple[float, float], kind
         assert relative_error(gradient, expected.gradients[name]) < 5e-6, name
 
 
-@pytest.mark.parametrize("isa", ISAS)
-def test_gradients_of_a_softmax(isa: str) -> None:
-    groups = test_softmax_losses.GROUPS["with numbers between"]
-    architecture = test_softmax_losses.network()
+def groups_with_gaps(groups: Any) -> Float32Array:
+    """Return rows with one-hot groups, of which some are missing, as are some of the numbers between."""
     x = with_gaps(test_softmax_losses.one_hot(600, 70, groups), 0.1)
     for begin, end in groups:
         x[np.isnan(x[:, begin:end]).any(axis=1), begin:end] = np.nan
-    layers = [_core.MissingValues(70), *architecture.specs(), _core.Softmax(70, groups)]
+    return x
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize("isa", ISAS)
+def test_gradients_of_a_softmax(isa: str, rescale: bool) -> None:
+    """A row's loss is the mean over the features that were observed, each group being one, or their sum."""
+    groups = test_softmax_losses.GROUPS["with numbers between"]
+    loss, scale = "categorical_crossentropy", {} if rescale else {"sum_features": True}
+    architecture = test_softmax_losses.network()
+    x = groups_with_gaps(groups)
+    layers = [_core.MissingValues(70, rescale, groups), *architecture.specs(), _core.Softmax(70, groups)]
     with forced_isa(isa):
         model = _core.Model(layers, 2, 1).with_weights(architecture.trained_looking_model(isa).get_weights())
-    loss, _, gradients = trainer(model, x, loss="categorical_crossentropy", batch_size=600).gradients(
-        _core.Rows(x)
-    )
-    filled, weights = inputs_and_weights(x)
+    got, _, gradients = trainer(model, x, loss=loss, batch_size=600, **scale).gradients(_core.Rows(x))
+    filled, weights = inputs_and_weights(x, rescale, groups)
+    terms = 1 if rescale else 70 - sum(end - begin - 1 for begin, end in groups)  # a mean, or a sum
     value, expected = reference_softmax.network_loss(
         architecture.layers, model.get_weights(), filled, filled, groups, element_weights=weights
     )
-    assert loss == pytest.approx(value, rel=1e-6)
+    assert got == pytest.approx(terms * value, rel=1e-6)
     for name, gradient in gradients.items():
-        assert relative_error(gradient, expected[name]) < 5e-6, name
+        assert relative_error(gradient, terms * expected[name]) < 5e-6, name
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_errors_are_means_of_what_was_observed(rescale: bool) -> None:
+    """Whatever the loss that the layer's weights were made for: of groups, or a sum as likelihoods are."""
+    groups = test_softmax_losses.GROUPS["with numbers between"]
+    architecture = test_softmax_losses.network()
+    x = groups_with_gaps(groups)
+    layers = [_core.MissingValues(70, rescale, groups), *architecture.specs(), _core.Softmax(70, groups)]
+    model = _core.Model(layers, 2, 1).with_weights(architecture.trained_looking_model(None).get_weights())
+    rows = _core.Rows(x)
+    squares = model.feature_errors(rows, 1, True)
+    np.testing.assert_allclose(model.row_errors(rows, "mse", 1, True), np.nanmean(squares, axis=1), rtol=1e-5)
+    absolute = np.nanmean(np.abs(model.reconstruct(rows, 1, True) - x), axis=1)
+    np.testing.assert_allclose(model.row_errors(rows, "mae", 1, True), absolute, rtol=1e-5)
+    loss = model.row_errors(rows, "categorical_crossentropy", 1, True)
+    for row in (0, 17, 599):
+        filled, weights = inputs_and_weights(x[row : row + 1], True, groups)
+        value, _ = reference_softmax.network_loss(
+            architecture.layers, model.get_weights(), filled, filled, groups, element_weights=weights
+        )
+        assert loss[row] == pytest.approx(value, rel=1e-5)
+    nothing = np.full((1, 70), np.nan, dtype=np.float32)
+    assert np.isnan(model.row_errors(_core.Rows(nothing), "mse", 1, True)).all()
 
 
 def test_same_bits_for_any_number_of_threads() -> None:
@@ -226,6 +268,7 @@ def test_scaling_takes_what_was_observed() -> None:
         SparseAutoEncoder(8, sparsity="top_k", k=2),
         VariationalAutoEncoder(2),
         VariationalAutoEncoder(2, likelihood="bernoulli"),
+        StackedAutoEncoder(2, hidden_layer_sizes=(5,), pretraining="denoising", pretraining_epochs=1),
     ],
     ids=repr,
 )
@@ -248,7 +291,8 @@ def test_every_kind(kind: Any, tmp_path: Path) -> None:
         kl = {"sparsity_decay": 0.0} if isinstance(kind, SparseAutoEncoder) else {}
         copy.set_params(validation_fraction=0.0, **kl)
         assert np.isfinite(copy.partial_fit(x).transform(x)).all()
-        assert np.isfinite(copy.fit_blocks([x[:100], x[100:]]).transform(x)).all()
+        if not isinstance(kind, StackedAutoEncoder):  # which takes no blocks
+            assert np.isfinite(copy.fit_blocks([x[:100], x[100:]]).transform(x)).all()
 
 
 def test_the_likelihood_is_that_of_what_was_observed() -> None:
@@ -348,3 +392,75 @@ def test_weights_and_gaps_together() -> None:
     one = AutoEncoder(2, random_state=0, **settings).fit(x, sample_weight=weights)
     many = AutoEncoder(2, random_state=0, **settings).fit(np.repeat(x, weights, axis=0))
     np.testing.assert_allclose(one.impute(x), many.impute(x), rtol=1e-5)
+
+
+# ---- Stacked, and with labels ----
+
+
+def test_layers_of_a_stacked_one_begin_with_what_was_observed() -> None:
+    """The first layer is trained as an autoencoder of gappy rows, the second on codes, which have no gaps."""
+    x = with_gaps(low_rank())
+    stacked = StackedAutoEncoder(
+        8,
+        hidden_layer_sizes=(64,),
+        activation="tanh",
+        pretraining="denoising",
+        pretraining_parameters=[{"noise_fraction": 0.3}, {"noise_fraction": 0.0}],
+        pretraining_epochs=60,
+        epochs=0,
+        learning_rate=3e-3,
+        batch_size=32,
+        missing="mask",
+        scale="standard",
+        random_state=0,
+    ).fit(x)
+    weights = stacked.get_weights()
+    codes = np.tanh(scaled_without_gaps(x) @ weights["encoder.0.kernel"] + weights["encoder.0.bias"])
+    np.testing.assert_allclose(
+        stacked.transform(x),
+        codes @ weights["encoder.1.kernel"] + weights["encoder.1.bias"],
+        rtol=1e-3,
+        atol=1e-4,
+    )
+    there = ~np.isnan(x)
+    error = (stacked.impute(x) - low_rank())[~there] / np.broadcast_to(np.nanstd(x, axis=0), x.shape)[~there]
+    assert np.sqrt(np.mean(error**2)) < 0.9  # the mean: 1
+    with pytest.raises(
+        InvalidParameterError, match="missing must be 'error' when the first layer's pretrain"
+    ):
+        StackedAutoEncoder(3, pretraining="rbm", activation="sigmoid", missing="mask").fit(x)
+
+
+def scaled_without_gaps(x: Float32Array) -> Any:
+    scaled = (x - np.nanmean(x, axis=0, dtype=np.float64)) / np.nanstd(x, axis=0, dtype=np.float64)
+    return np.where(np.isnan(x), 0.0, scaled)
+
+
+@pytest.mark.parametrize("cls", [AutoEncoderClassifier, AutoEncoderRegressor])
+def test_labelled_rows_with_gaps_are_rows_with_zeros(cls: Any, tmp_path: Path) -> None:
+    """To the fine-tuning; so where pretraining moves nothing, all is the same, bit for bit."""
+    x = with_gaps(data(200, 9))
+    filled = np.where(np.isnan(x), np.float32(0), x)
+    y = (filled[:, 0] > 0.5).astype(int)
+
+    def fitted(rows: Float32Array, missing: str) -> Any:
+        start = AutoEncoder(
+            12, code_activation="relu", missing=missing, epochs=1, optimizer="sgd", learning_rate=1e-30
+        )
+        return cls(start, epochs=60, learning_rate=1e-2, random_state=0).fit(rows, y, X_val=rows, y_val=y)
+
+    gappy, zeros = fitted(x, "mask"), fitted(filled, "error")
+    assert digest(gappy.get_weights()) == digest(zeros.get_weights())
+    assert gappy.history_["val_loss"] == zeros.history_["val_loss"]
+    np.testing.assert_array_equal(gappy.predict(x), zeros.predict(filled))
+    np.testing.assert_array_equal(gappy.transform(x), gappy.transform(filled))
+    assert gappy.score(x, y) > 0.6
+    assert gappy.__sklearn_tags__().input_tags.allow_nan
+    assert not zeros.__sklearn_tags__().input_tags.allow_nan
+    gappy.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(diabolo.load(tmp_path / "model.safetensors").predict(x), gappy.predict(x))
+    with pytest.raises(InvalidDataError, match=f"{cls.__name__}: X must not contain NaN"):
+        fitted(x, "error")
+    x[7] = np.nan
+    with pytest.raises(InvalidDataError, match=f"{cls.__name__}: X must have an observed value in every row"):
+        fitted(x, "mask")

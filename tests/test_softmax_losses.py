@@ -394,7 +394,11 @@ def test_bad_parameters_of_a_categorical_likelihood() -> None:
 @pytest.mark.parametrize(
     ("loss", "row", "words"),
     [
-        ("categorical_crossentropy", [0.5, 0.4, 0.0], r"have the sum 1, or all 0, .* Got \[0.5, 0.4, 0.0\]"),
+        (
+            "categorical_crossentropy",
+            [0.5, 0.4, 0.0],
+            r"have the sum 1, or all be 0 when .* Got \[0.5, 0.4, 0.0\]",
+        ),
         ("categorical_crossentropy", [2.0, -1.0, 0.0], r"must be in \[0, 1\]"),
         ("kl_divergence", [0.0, 0.0, 0.0], r"have the sum 1 when .* Got \[0.0, 0.0, 0.0\] in row 40"),
         ("hinge", [0.0, 1.0, 1.5], r"lie in \[-1, 1\] when loss='hinge' .* Got 1.5 at row 40, column 2"),

@@ -598,8 +598,10 @@ def test_the_plan_counts_sparse_rows() -> None:
     layers = Architecture([20_000, 64, 20_000], ["relu", "identity"]).specs()
     rule = _core.UpdateRule.adam(0.9, 0.999, 1e-8, 0.0)
     dense, thin, full = (
-        _core.Trainer.planned_bytes(layers, 1000, 256, rule, False, 1, *stored)
-        for stored in ((), (100,), (20_000,))
+        _core.Trainer.planned_bytes(
+            layers, 1000, batch_size=256, rule=rule, clip=False, shuffle="rows", threads=1, most_stored=stored
+        )
+        for stored in (None, 100, 20_000)
     )
     assert thin < dense < full
     assert full - thin == 3 * 4 * 256 * (20_000 - 112)

@@ -323,7 +323,10 @@ RBM: dict[str, Any] = {"pretraining": "rbm", "activation": "sigmoid"}
         ({"pretraining_parameters": 3}, "pretraining_parameters must be None or a mapping"),
         ({"pretraining_parameters": {"k": 3}}, "pretraining of layer 1: pretraining_parameters must be some"),
         ({"batch_norm": True}, "batch_norm must be False: layers are pretrained without it. Got True"),
-        ({"missing": "mask"}, "missing must be 'error': codes of the layers below"),
+        (
+            {"missing": "mask", "pretraining": "contractive"},
+            "pretraining of layer 1: ContractiveAutoEncoder: missing must be 'error': the Jacobian is",
+        ),
         ({"epochs": -1}, "epochs must be an int >= 0. Got -1"),
         ({"decoder_layer_sizes": (9, 9)}, r"decoder_layer_sizes must be None or the mirror .*\(7, 12\)"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from diabolo import (
     TrainingDivergedError,
     VariationalAutoEncoder,
 )
+from diabolo._layers import CorruptionLayer, DenseLayer, DropoutLayer
 
 LOSSES = ("categorical_crossentropy", "hinge", "mse")
 
@@ -149,8 +151,118 @@ def test_noise_may_go_on() -> None:
     )
     assert digest(without.get_weights()) != digest(with_noise.get_weights())
     np.testing.assert_array_equal(with_noise.predict(X), with_noise.predict(X))
+
+
+def test_noise_of_a_stacked_one_is_that_of_its_first_layer() -> None:
+    """A network of two layers that were pretrained alike, as denoising ones or not, is fine-tuned."""
+    X, y = blobs()
+    gaussian = {"corruption": "gaussian", "noise_scale": 0.7}
+    stacked = StackedAutoEncoder(
+        4,
+        hidden_layer_sizes=(9,),
+        epochs=0,
+        pretraining="denoising",
+        pretraining_epochs=1,
+        pretraining_parameters=[gaussian, {"noise_fraction": 0.4}],
+        random_state=0,
+    )
+    noisy = classifier(autoencoder=stacked, keep_noise=True, epochs=2).fit(X, y)
+    fitted = noisy._fitted
+    assert fitted is not None
+    noises = [layer for layer in fitted.architecture.layers if isinstance(layer, CorruptionLayer)]
+    assert noises == [CorruptionLayer(6, "gaussian", 0.7, 1.0, 1.0)]
+    without = classifier(autoencoder=stacked, epochs=2).fit(X, y)
+    assert digest(noisy.get_weights()) != digest(without.get_weights())
+    assert noisy.pretraining_history_[0]["loss"] == without.pretraining_history_[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    "autoencoder",
+    [
+        None,
+        encoder(),
+        StackedAutoEncoder(4, pretraining=["autoencoder"], epochs=0),
+        StackedAutoEncoder(
+            4, hidden_layer_sizes=(9,), pretraining=["rbm", "denoising"], activation="sigmoid", epochs=0
+        ),
+    ],
+    ids=repr,
+)
+def test_there_is_no_noise_to_keep(autoencoder: Any) -> None:
+    X, y = blobs()
     with pytest.raises(InvalidParameterError, match="keep_noise must be False unless autoencoder is a Den"):
-        classifier(keep_noise=True).fit(X, y)
+        classifier(autoencoder=autoencoder, keep_noise=True).fit(X, y)
+
+
+# ---- Dropout ----
+
+
+def test_dropout_is_of_the_code_and_the_heads_hidden_layers() -> None:
+    X, y = blobs()
+    fitted = classifier(head_layer_sizes=(7,), dropout=[0.2, 0.5], epochs=3).fit(X, y)
+    state = fitted._fitted
+    assert state is not None
+    rates = {
+        (before.name, layer.rate)
+        for before, layer in pairwise(state.architecture.layers)
+        if isinstance(layer, DropoutLayer) and isinstance(before, DenseLayer)
+    }
+    assert rates == {("encoder.0", 0.2), ("head.0", 0.5)}
+    np.testing.assert_array_equal(fitted.predict_proba(X), fitted.predict_proba(X))  # not in predictions
+    assert digest(fitted.get_weights()) != digest(
+        classifier(head_layer_sizes=(7,), epochs=3).fit(X, y).get_weights()
+    )
+    single = classifier(head_layer_sizes=(7,), dropout=0.3, epochs=3).fit(X, y)
+    again = classifier(head_layer_sizes=(7,), dropout=(0.3, 0.3), epochs=3, n_jobs=2).fit(X, y)
+    assert digest(single.get_weights()) == digest(again.get_weights())
+
+
+@pytest.mark.parametrize("hidden", [(), (30,)], ids=["code", "code and head"])
+def test_dropout_fits_less_closely(hidden: tuple[int, ...]) -> None:
+    """Of classes that nothing tells apart, the network can only learn each row by heart."""
+    X, _ = blobs(100)
+    y = np.random.default_rng(0).integers(0, 2, len(X))
+    autoencoder = encoder().set_params(n_components=64)
+    without, dropped = (
+        classifier(autoencoder=autoencoder, dropout=rate, epochs=60, head_layer_sizes=hidden).fit(X, y)
+        for rate in (0.0, 0.5)
+    )
+    assert dropped.history_["loss"][-1] > 2.0 * without.history_["loss"][-1]
+
+
+@pytest.mark.parametrize(
+    "autoencoder",
+    [
+        SparseAutoEncoder(64, sparsity="top_k", k=2, epochs=1, random_state=0),
+        VariationalAutoEncoder(4, hidden_layer_sizes=(9,), epochs=1, random_state=0),
+        AutoEncoder(4, hidden_layer_sizes=(9,), dropout=0.1, batch_norm=True, epochs=1, random_state=0),
+    ],
+    ids=lambda autoencoder: type(autoencoder).__name__,
+)
+def test_dropout_after_any_code(autoencoder: Any, tmp_path: Path) -> None:
+    X, y = linear()
+    fitted = regressor(autoencoder=autoencoder, dropout=0.25, epochs=2).fit(X, y)
+    fitted.save(tmp_path / "model.safetensors")
+    loaded = diabolo.load(tmp_path / "model.safetensors")
+    assert loaded.dropout == 0.25
+    np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("dropout", "rule"),
+    [
+        ([0.1, 0.2], "one rate, or one for the code and each of the head's hidden layers, 1 in all"),
+        (1.0, "in \\[0, 1\\)"),
+        (-0.1, "in \\[0, 1\\)"),
+        ("half", "in \\[0, 1\\)"),
+    ],
+)
+def test_rates_that_are_none(dropout: Any, rule: str) -> None:
+    X, y = blobs()
+    model = classifier(dropout=dropout)
+    with pytest.raises(InvalidParameterError, match=f"AutoEncoderClassifier: dropout must be .*{rule}"):
+        model.fit(X, y)
+    assert not model.__sklearn_is_fitted__()
 
 
 def test_labels_keep_their_type() -> None:

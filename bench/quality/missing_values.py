@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from mnist import Float32Array, load, parser
+from mnist import Float32Array, Run, load, parser, summary
 
 from diabolo import DenoisingAutoEncoder
 
@@ -26,7 +26,6 @@ MISSING = 0.3
 # Of the pixels that are there, what training hides as well, and the weight of the loss of the others. So the
 # network sees nearly as many pixels as it will later; with 0.3 the error is a tenth higher.
 HIDDEN = 0.1
-COMPONENTS = (25, 50, 100, 150)
 
 
 class Result(NamedTuple):
@@ -84,6 +83,7 @@ def by_autoencoder(
         noise_fraction=HIDDEN,
         clean_weight=HIDDEN,
         missing="mask",
+        matmul_precision=options.matmul_precision,
         loss="binary_crossentropy",
         schedule="cosine",
         batch_size=128,
@@ -98,6 +98,10 @@ def by_autoencoder(
 def main() -> None:
     options_parser = parser("Error of imputed pixels of MNIST.", epochs=20)
     options_parser.add_argument("--rounds", type=int, default=15, help="of components, default %(default)s")
+    options_parser.add_argument(
+        "--components", type=int, nargs="+", default=[25, 50, 100, 150], help="numbers of them to try"
+    )
+    options_parser.add_argument("--matmul-precision", default="bfloat16", help="default %(default)s")
     options = options_parser.parse_args()
     digits = load(options.data)
     results: dict[str, list[Result]] = {}
@@ -107,7 +111,7 @@ def main() -> None:
             "mean of the pixel": functools.partial(by_mean, train, test),
             **{
                 f"{n} components": functools.partial(by_components, train, test, n, options.rounds)
-                for n in COMPONENTS
+                for n in options.components
             },
             "autoencoder": functools.partial(by_autoencoder, train, test, options, seed),
         }
@@ -116,12 +120,14 @@ def main() -> None:
             found = Result(error(impute(), test, digits.test), time.perf_counter() - started)
             results.setdefault(name, []).append(found)
             print(f"seed {seed}, {name}: {found.error:.4f} in {found.seconds:.0f} s", flush=True)
-    best = min(COMPONENTS, key=lambda n: statistics.fmean(r.error for r in results[f"{n} components"]))
+    best = min(
+        options.components, key=lambda n: statistics.fmean(r.error for r in results[f"{n} components"])
+    )
     print("\n| imputed by | error of missing pixels | seconds |", "|---|---|---|", sep="\n")
     for name in ("mean of the pixel", f"{best} components", "autoencoder"):
-        errors = [result.error for result in results[name]]
-        seconds = statistics.fmean(result.seconds for result in results[name])
-        print(f"| {name} | {statistics.fmean(errors):.4f} | {seconds:.0f} |")
+        runs = [Run(seed, *found) for seed, found in zip(options.seeds, results[name], strict=True)]
+        seconds = statistics.fmean(run.seconds for run in runs)
+        print(f"| {name} | {summary(runs, 4)} | {seconds:.0f} |")
 
 
 if __name__ == "__main__":

@@ -48,12 +48,17 @@ def _rows(images: npt.NDArray[np.uint8]) -> Float32Array:
     return np.divide(images.reshape(len(images), -1), np.float32(255), dtype=np.float32)
 
 
-def parser(description: str, epochs: int) -> argparse.ArgumentParser:
-    """Return a parser of what all the scripts take."""
+def parser(description: str, epochs: int | None) -> argparse.ArgumentParser:
+    """Return a parser of what all the scripts take; epochs None: each case has its own."""
     result = argparse.ArgumentParser(description=description)
     result.add_argument("data", type=Path, help="mnist.npz: x_train and x_test, uint8")
     result.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    result.add_argument("--epochs", type=int, default=epochs, help="default %(default)s")
+    result.add_argument(
+        "--epochs",
+        type=int,
+        default=epochs,
+        help="default: the case's" if epochs is None else "default %(default)s",
+    )
     result.add_argument("--n-jobs", type=int, default=None)
     result.add_argument("--verbose", type=int, default=0, choices=(0, 1, 2))
     return result

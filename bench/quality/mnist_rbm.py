@@ -32,6 +32,7 @@ def autoencoder(pretraining: str, options: argparse.Namespace, seed: int) -> Aut
         schedule=CosineDecay(),
         epochs=options.epochs,
         batch_size=128,
+        matmul_precision=options.matmul_precision,
         random_state=seed,
         n_jobs=options.n_jobs,
         verbose=options.verbose,
@@ -51,6 +52,7 @@ def main() -> None:
     options_parser.add_argument("--pretraining", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     options_parser.add_argument("--learning-rate", type=float, default=1e-3)
     options_parser.add_argument("--weight-decay", type=float, default=0.01)
+    options_parser.add_argument("--matmul-precision", default="bfloat16", help="default %(default)s")
     options = options_parser.parse_args()
     digits = load(options.data)
     lines = []

@@ -23,11 +23,13 @@ constexpr double kTolerance = 1e-3;
 bool is_proper(const double* row, Range group, bool zeros_allowed) {
   double sum = 0.0;
   bool inside = true;
+  Index missing = 0;
   for (Index c = group.begin; c < group.end; ++c) {
-    if (std::isnan(row[c])) return true;
+    missing += std::isnan(row[c]) ? 1 : 0;
     inside = inside && row[c] >= 0.0 && row[c] <= 1.0;
     sum += row[c];
   }
+  if (missing > 0) return missing == group.size();
   return inside && (std::abs(sum - 1.0) <= kTolerance || (zeros_allowed && sum == 0.0));
 }
 

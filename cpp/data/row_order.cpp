@@ -14,17 +14,17 @@ namespace {
 /// Fisher & Yates, from the last place down: draw i decides who stands at place i. Draws are made a few at a
 /// time, so that the places they name, anywhere in memory, are on their way while the next are drawn.
 void shuffle(const Random& random, std::vector<Index>& items) {
-  constexpr std::size_t most = 16;  // even: a block of random bits is two draws
+  constexpr std::size_t most = 16;
+  static_assert(most % Random::kDraws == 0);
   std::array<std::uint64_t, most> drawn;
   for (std::size_t rest = items.size(); rest > 1;) {
     const std::size_t count = std::min(most, rest);
-    for (std::size_t k = 0; k < count; k += 2) {
-      const std::size_t bound = rest - k;
-      const auto pair = random.two_below(bound, std::max<std::size_t>(bound - 1, 1), bound);
-      drawn[k] = pair[0];
-      drawn[k + 1] = pair[1];
-      __builtin_prefetch(&items[pair[0]], 1);
-      __builtin_prefetch(&items[pair[1]], 1);
+    for (std::size_t k = 0; k < count; k += Random::kDraws) {
+      const auto draws = random.below_falling(rest - k, rest - k);
+      for (std::size_t i = 0; i < draws.size(); ++i) {
+        drawn[k + i] = draws[i];
+        __builtin_prefetch(&items[draws[i]], 1);
+      }
     }
     for (std::size_t k = 0; k < count; ++k) std::swap(items[rest - 1 - k], items[drawn[k]]);
     rest -= count;

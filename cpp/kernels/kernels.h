@@ -367,12 +367,16 @@ struct VectorStrip {
 enum class CorruptionKind : std::uint8_t { gaussian, masking, salt_and_pepper };
 
 /// Where x is NaN, nothing was observed: x becomes 0, and the weight of the element's loss too. That of the
-/// others is 1, or with `rescale` columns / (how many of the row were observed), so that a row's loss is the
-/// mean over these. In a row without any, all weights are NaN: its loss is unknown.
+/// others is 1, or with `rescale` features / (how many of the row were observed), so that a row's loss is the
+/// mean over these; a group of columns is one feature. In a row without any, all weights are NaN: its loss is
+/// unknown.
 struct MaskMissing {
   MatrixView<float> x;        // (rows, columns), changed in place
   MatrixView<float> weights;  // (rows, columns)
   bool rescale = true;
+  Index features = 0;             // columns, a group counting as one
+  const Range* groups = nullptr;  // (group_count), each observed or not as a whole
+  Index group_count = 0;
 };
 
 /// y = x with noise:

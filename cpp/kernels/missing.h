@@ -7,8 +7,8 @@
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
 
-/// How many elements of a row are not NaN.
-Index observed_in(const float* row, Index columns) {
+/// How many features of a row are not NaN.
+Index observed_in(const float* row, Index columns, const Range* groups, Index group_count) {
   VecI count{};
   for (Index j = 0; j < columns; j += kLanes) {
     const Vec x = load(row + j);
@@ -16,6 +16,9 @@ Index observed_in(const float* row, Index columns) {
   }
   Index sum = 0;
   for (Index i = 0; i < kLanes; ++i) sum += count[i];
+  for (const Range* group = groups; group != groups + group_count; ++group) {
+    if (row[group->begin] == row[group->begin]) sum -= group->size() - 1;
+  }
   return sum;
 }
 
@@ -23,8 +26,8 @@ void mask_missing(const MaskMissing& m) {
   for (Index r = 0; r < m.x.rows; ++r) {
     float* x = m.x.row(r);
     float* weights = m.weights.row(r);
-    const Index observed = observed_in(x, m.x.cols);
-    const float factor = m.rescale ? static_cast<float>(m.x.cols) / static_cast<float>(observed) : 1.0f;
+    const Index observed = observed_in(x, m.x.cols, m.groups, m.group_count);
+    const float factor = m.rescale ? static_cast<float>(m.features) / static_cast<float>(observed) : 1.0f;
     const Vec weight = broadcast(observed > 0 ? factor : kNaN);
     const Vec otherwise = broadcast(observed > 0 ? 0.0f : kNaN);
     for (Index j = 0; j < m.x.cols; j += kLanes) {

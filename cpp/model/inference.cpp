@@ -44,6 +44,19 @@ float beyond_numbers(float error) {
   return std::isnan(error) ? std::numeric_limits<float>::infinity() : error;
 }
 
+/// The factor that makes of an error, in which elements count by what MissingValues gave them as weights, the
+/// mean over the features of a row that were observed. 1 where it is that already.
+double mean_of_observed(const Network& network, const Objective& objective, const float* weights) {
+  const auto& spec = std::get<MissingValuesSpec>(network.specs().front());
+  const bool joined = kernels::joins_columns(objective.loss);  // else each column of a group is one feature
+  if (objective.sum_features || (spec.rescale && (joined || spec.groups.empty()))) return 1.0;
+  const float* const end = weights + spec.units;
+  const float* const weight = std::find_if(weights, end, [](float w) { return w > 0.0f; });
+  if (weight == end) return 1.0;  // nothing was observed, and the error is NaN
+  const Index observed = observed_features(weights, spec.units, joined ? spec.groups : std::vector<Range>());
+  return 1.0 / (objective.scale(network) * static_cast<double>(*weight) * static_cast<double>(observed));
+}
+
 /// Borrowed for a pass, given back however it ends.
 class Borrowed {
  public:
@@ -201,9 +214,14 @@ PassOutcome Inference::row_errors(const Rows& rows, const Objective& objective, 
                network_.kernels().finish_loss(lanes, here.size(), scale, out + first);
                const MatrixView<float> weights = buffers.element_weights;
                for (Index r = 0; r < here.size(); ++r) {
-                 // Of a row of which nothing was observed, whose weights are NaN, there is no error at all.
-                 if (weights.data != nullptr && std::isnan(weights.row(here.begin + r)[0])) continue;
-                 out[first + r] = beyond_numbers(out[first + r]);
+                 float& error = out[first + r];
+                 if (network_.takes_missing() && targets_ == nullptr) {
+                   const float* const of_row = weights.row(here.begin + r);
+                   // Of a row of which nothing was observed, whose weights are NaN, there is no error at all.
+                   if (std::isnan(of_row[0])) continue;
+                   error *= static_cast<float>(mean_of_observed(network_, objective, of_row));
+                 }
+                 error = beyond_numbers(error);
                }
              });
 }

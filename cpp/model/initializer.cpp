@@ -57,11 +57,23 @@ std::vector<double> orthonormal_vectors(const Random& random, Index count, Index
   return q;
 }
 
+constexpr const char* kFanInUniform = "fan_in_uniform";
+
+Random random_of(const InitialPlace& place) {
+  return {place.seed, RandomStream::weights, static_cast<std::uint32_t>(place.parameter)};
+}
+
+double uniform_within(const Random& random, std::uint64_t index, double limit) {
+  return limit * (2.0 * random.uniform(index) - 1.0);
+}
+
+double fan_in_limit(const InitialPlace& place) { return 1.0 / std::sqrt(static_cast<double>(place.inputs)); }
+
 }  // namespace
 
-bool initialize_kernel(const std::string& initializer, const KernelSeed& place, int threads, PollHook* hook,
+bool initialize_kernel(const std::string& initializer, const InitialPlace& place, int threads, PollHook* hook,
                        std::vector<float>& values) {
-  const Random random(place.seed, RandomStream::weights, static_cast<std::uint32_t>(place.parameter));
+  const Random random = random_of(place);
   const Index inputs = place.inputs;
   const Index outputs = place.outputs;
   const auto fan_in = static_cast<double>(inputs);
@@ -80,7 +92,7 @@ bool initialize_kernel(const std::string& initializer, const KernelSeed& place, 
     });
   };
   const auto fill_uniform = [&](double limit) {
-    return fill([&](std::uint64_t i) { return limit * (2.0 * random.uniform(i) - 1.0); });
+    return fill([&](std::uint64_t i) { return uniform_within(random, i, limit); });
   };
   const auto fill_normal = [&](double deviation) {
     return fill([&](std::uint64_t i) { return deviation * random.normal(i); });
@@ -89,6 +101,7 @@ bool initialize_kernel(const std::string& initializer, const KernelSeed& place, 
   if (initializer == "glorot_normal") return fill_normal(std::sqrt(2.0 / fan_sum));
   if (initializer == "he_uniform") return fill_uniform(std::sqrt(6.0 / fan_in));
   if (initializer == "he_normal") return fill_normal(std::sqrt(2.0 / fan_in));
+  if (initializer == kFanInUniform) return fill_uniform(fan_in_limit(place));
   if (initializer == "normal") return fill_normal(0.05);
   if (initializer == "orthogonal") {
     const bool wide = outputs >= inputs;
@@ -105,6 +118,16 @@ bool initialize_kernel(const std::string& initializer, const KernelSeed& place, 
     return true;
   }
   throw std::invalid_argument("unknown initializer '" + initializer + "'.");
+}
+
+void initialize_bias(const std::string& initializer, const InitialPlace& place, std::vector<float>& values) {
+  values.assign(static_cast<std::size_t>(place.outputs), 0.0f);
+  if (initializer != kFanInUniform) return;
+  const Random random = random_of(place);
+  const double limit = fan_in_limit(place);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(uniform_within(random, i, limit));
+  }
 }
 
 }  // namespace diabolo

@@ -2,14 +2,20 @@
 // place to the layers above, and lets the loss leave it out.
 #pragma once
 
+#include <vector>
+
 #include "model/layer.h"
 
 namespace diabolo {
 
 struct MissingValuesSpec {
   Index units = 0;
-  bool rescale = true;  // whether a row's loss is the mean over what was observed, or else the sum
+  bool rescale = true;             // whether a row's loss is the mean over what was observed, or else the sum
+  std::vector<Range> groups = {};  // of columns that are one feature, observed or not as a whole
 };
+
+/// How many features of a row were observed: the columns whose loss has a weight, each group being one.
+[[nodiscard]] Index observed_features(const float* weights, Index columns, const std::vector<Range>& groups);
 
 class MissingValues final : public Layer {
  public:
@@ -26,6 +32,7 @@ class MissingValues final : public Layer {
 
  private:
   const MissingValuesSpec spec_;
+  const Index features_;  // a group being one
 };
 
 }  // namespace diabolo

@@ -52,9 +52,14 @@ bool initialize(const Network& network, std::uint64_t seed, Parameters& paramete
     const DenseSpec& spec = *dense;
     const int kernel = parameters.find(spec.name + ".kernel");
     if (kernel >= 0) {
-      const KernelSeed place{seed, kernel, spec.inputs, spec.outputs};
+      const InitialPlace place{seed, kernel, spec.inputs, spec.outputs};
       if (!initialize_kernel(spec.initializer, place, threads, hook, values)) return false;
       parameters.import_values(kernel, values.data());
+    }
+    if (spec.trains_bias) {
+      const int bias = parameters.find(spec.name + ".bias");
+      initialize_bias(spec.initializer, {seed, bias, spec.inputs, spec.outputs}, values);
+      parameters.import_values(bias, values.data());
     }
     const int log_variance = parameters.find(spec.name + ".log_variance");
     if (log_variance >= 0) {

@@ -48,7 +48,7 @@ class Model {
   mutable PassSpacePool spaces_;
 };
 
-/// Initial weights: kernels by each layer's initializer, biases 0, prelu slopes 0.25. False: stopped by the
+/// Initial weights: kernels and biases by each layer's initializer, prelu slopes 0.25. False: stopped by the
 /// hook.
 [[nodiscard]] bool initialize(const Network& network, std::uint64_t seed, Parameters& parameters,
                               int threads = 1, PollHook* hook = nullptr);

@@ -121,7 +121,11 @@ LayerSpec layer_from(const JsonValue& layer) {
                                real(layer, "decay")};
   }
   if (kind == "jacobian_penalty") return JacobianPenaltySpec{units, real(layer, "weight")};
-  if (kind == "missing_values") return MissingValuesSpec{units, flag(layer, "rescale")};
+  if (kind == "missing_values") {
+    MissingValuesSpec spec{units, flag(layer, "rescale")};
+    if (layer.find("groups") != nullptr) spec.groups = groups_of(member(layer, "groups"));
+    return spec;
+  }
   if (kind == "dropout") return DropoutSpec{units, real(layer, "rate")};
   if (kind == "batch_norm") {
     return BatchNormSpec{text(layer, "name"), units, value_of(kActivations, text(layer, "activation")),

@@ -2,6 +2,7 @@
 #include "model/softmax.h"
 
 #include "base/check.h"
+#include "model/column_groups.h"
 
 namespace diabolo {
 namespace {
@@ -11,16 +12,10 @@ constexpr double kCostOfUnit = 50.0;
 
 }  // namespace
 
-Softmax::Softmax(const SoftmaxSpec& spec) : spec_(spec), loss_terms_(spec.units) {
+Softmax::Softmax(const SoftmaxSpec& spec)
+    : spec_(spec), loss_terms_(count_features(spec.units, spec.groups)) {
   require(spec.units >= 1, "a softmax needs at least one unit.");
   require(!spec.groups.empty(), "a softmax needs at least one group of columns.");
-  Index next = 0;
-  for (const Range& group : spec.groups) {
-    require(next <= group.begin && group.begin < group.end && group.end <= spec.units,
-            "the groups of a softmax must be ascending ranges of its columns.");
-    next = group.end;
-    loss_terms_ -= group.size() - 1;
-  }
 }
 
 LayerBooking Softmax::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const {

@@ -12,6 +12,15 @@
 namespace py = pybind11;
 
 namespace diabolo {
+namespace {
+
+std::vector<Range> ranges_of(const std::vector<std::pair<Index, Index>>& groups) {
+  std::vector<Range> ranges;
+  for (const auto& [begin, end] : groups) ranges.push_back({begin, end});
+  return ranges;
+}
+
+}  // namespace
 
 void define_layers(py::module_& m) {
   py::class_<DenseSpec>(m, "Dense")
@@ -64,8 +73,11 @@ void define_layers(py::module_& m) {
            py::arg("units"), py::arg("weight"));
 
   py::class_<MissingValuesSpec>(m, "MissingValues")
-      .def(py::init([](Index units, bool rescale) { return MissingValuesSpec{units, rescale}; }),
-           py::arg("units"), py::arg("rescale") = true);
+      .def(py::init([](Index units, bool rescale, const std::vector<std::pair<Index, Index>>& groups) {
+             return MissingValuesSpec{units, rescale, ranges_of(groups)};
+           }),
+           py::arg("units"), py::arg("rescale") = true,
+           py::arg("groups") = std::vector<std::pair<Index, Index>>{});
 
   py::class_<DropoutSpec>(m, "Dropout")
       .def(py::init([](Index units, double rate) { return DropoutSpec{units, rate}; }), py::arg("units"),
@@ -82,9 +94,7 @@ void define_layers(py::module_& m) {
 
   py::class_<SoftmaxSpec>(m, "Softmax")
       .def(py::init([](Index units, const std::vector<std::pair<Index, Index>>& groups) {
-             SoftmaxSpec spec{units, {}};
-             for (const auto& [begin, end] : groups) spec.groups.push_back({begin, end});
-             return spec;
+             return SoftmaxSpec{units, ranges_of(groups)};
            }),
            py::arg("units"), py::arg("groups"));
 

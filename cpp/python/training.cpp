@@ -278,8 +278,10 @@ void define_training(py::module_& m) {
       .def_static(
           "planned_bytes",
           [](const std::vector<LayerSpec>& layers, Index rows, Index batch_size,
-             const OptimizerSettings& rule, bool clip, int threads, std::optional<Index> most_stored) {
+             const OptimizerSettings& rule, bool clip, const std::string& shuffle, int threads,
+             std::optional<Index> most_stored) {
             TrainingSettings settings;
+            settings.shuffle = value_of(kShuffles, shuffle);
             settings.batch_size = batch_size;
             settings.optimizer = rule;
             settings.clip_norm = clip ? 1.0 : 0.0;
@@ -287,8 +289,8 @@ void define_training(py::module_& m) {
             return Trainer::planned_bytes(Network(kernels::select_table(), layers, 1), rows, settings,
                                           most_stored);
           },
-          py::arg("layers"), py::arg("rows"), py::arg("batch_size"), py::arg("rule"), py::arg("clip"),
-          py::arg("threads"), py::arg("most_stored") = std::nullopt)
+          py::arg("layers"), py::arg("rows"), py::kw_only(), py::arg("batch_size"), py::arg("rule"),
+          py::arg("clip"), py::arg("shuffle"), py::arg("threads"), py::arg("most_stored") = std::nullopt)
       .def("run_epoch", &run_epoch, py::arg("poll"))
       .def("set_learning_rate", [](PyTrainer& self, double rate) { self.trainer.set_learning_rate(rate); })
       .def("validation_losses", &validation_losses)

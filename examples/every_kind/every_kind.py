@@ -1,14 +1,17 @@
 """Train an estimator of every kind; use each in Python, in a program of C and in onnxruntime, and compare.
 
-    python every_kind.py
+    python every_kind.py [FOLDER]
 
 It needs onnxruntime and a C compiler ($CC, or cc). For each kind it writes a header, an ONNX graph and a
-program to the folder that it runs in, and prints by how much at most their results differ from Python's: the
-scores of rows, a classifier's probabilities, a regressor's values.
+program to the folder, which is made, or to a temporary one; and it prints by how much at most their results
+differ from Python's: the scores of rows, a classifier's probabilities, a regressor's values.
 """
 
 import os
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -55,32 +58,43 @@ def results_in_python(name, estimator):
     return (estimator.predict(test) if name == "regressor" else estimator.score_samples(test))[:, None]
 
 
-def results_in_c(name, estimator):
+def results_in_c(name, estimator, folder):
     """Compile the program that includes the estimator's header, and let it read the rows."""
-    estimator.to_c(f"{name}.h", name="model")
+    estimator.to_c(folder / f"{name}.h", name="model")
     compiler = os.environ.get("CC", "cc")
-    options = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", f'-DHEADER="{name}.h"']
-    folder = os.path.dirname(os.path.abspath(__file__))
-    subprocess.run([compiler, *options, "-I.", f"{folder}/use_rows.c", "-o", name, "-lm"], check=True)
-    done = subprocess.run([f"./{name}"], input=test.tobytes(), stdout=subprocess.PIPE, check=True)
+    options = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", f'-DHEADER="{name}.h"', f"-I{folder}"]
+    source, program = Path(__file__).with_name("use_rows.c"), folder / name
+    subprocess.run([compiler, *options, source, "-o", program, "-lm"], check=True)
+    done = subprocess.run([program], input=test.tobytes(), stdout=subprocess.PIPE, check=True)
     return np.frombuffer(done.stdout, np.float32).reshape(len(test), -1)
 
 
-def results_in_onnx(name, estimator):
+def results_in_onnx(name, estimator, folder):
     """Run the estimator's graph; some have a second output, which is not needed here."""
-    estimator.to_onnx(f"{name}.onnx", part="predictions" if name in labels else "scores")
-    session = onnxruntime.InferenceSession(f"{name}.onnx", providers=["CPUExecutionProvider"])
+    graph = folder / f"{name}.onnx"
+    estimator.to_onnx(graph, part="predictions" if name in labels else "scores")
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     return session.run(None, {"X": test})[0].reshape(len(test), -1)
 
 
-for name, estimator in kinds.items():
-    estimator.fit(train, labels.get(name))
-    expected = results_in_python(name, estimator)
-    allowed = 1e-5 * (1 + abs(expected))
-    largest = {}
-    for where, results in (("C", results_in_c), ("ONNX", results_in_onnx)):
-        found = results(name, estimator)
-        assert found.shape == expected.shape
-        assert (abs(found - expected) <= allowed).all(), (name, where)
-        largest[where] = abs(found - expected).max()
-    print(f"{name:14} {type(estimator).__name__:30} C {largest['C']:.0e}  ONNX {largest['ONNX']:.0e}")
+def compare(folder):
+    """Print a line for each kind; an AssertionError if any result differs by more than 1e-5 (1 + |value|)."""
+    for name, estimator in kinds.items():
+        estimator.fit(train, labels.get(name))
+        expected = results_in_python(name, estimator)
+        allowed = 1e-5 * (1 + abs(expected))
+        largest = {}
+        for where, results in (("C", results_in_c), ("ONNX", results_in_onnx)):
+            found = results(name, estimator, folder)
+            assert found.shape == expected.shape
+            assert (abs(found - expected) <= allowed).all(), (name, where)
+            largest[where] = abs(found - expected).max()
+        print(f"{name:14} {type(estimator).__name__:30} C {largest['C']:.0e}  ONNX {largest['ONNX']:.0e}")
+
+
+if len(sys.argv) > 1:
+    os.makedirs(sys.argv[1], exist_ok=True)
+    compare(Path(sys.argv[1]).resolve())
+else:
+    with tempfile.TemporaryDirectory() as temporary:
+        compare(Path(temporary))

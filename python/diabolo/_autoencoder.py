@@ -37,9 +37,10 @@ class AutoEncoder(NetworkEstimator):
     tied_weights : bool, default False
         Whether the decoder's kernels are the encoder's transposed. The decoder must mirror the encoder.
     initializer : str, default "auto"
-        Of the kernels: "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal" (standard
-        deviation 0.05) or "orthogonal". "auto" chooses by the layer's activation: "glorot_uniform" for
-        identity, sigmoid and tanh, "he_uniform" for the others.
+        Of the kernels: "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "fan_in_uniform" (of the
+        biases too, which are 0 otherwise), "normal" (standard deviation 0.05) or "orthogonal". "auto" chooses
+        by the layer's activation: "glorot_uniform" for identity, sigmoid and tanh, "he_uniform" for the
+        others.
     loss : str, default "mse"
         "mse", "mae", "huber" (its quadratic part reaches to 1), "hinge" (X in [-1, 1]), "binary_crossentropy"
         (X in [0, 1]), "categorical_crossentropy" (groups of one-hot columns) or "kl_divergence" (rows that

@@ -44,6 +44,10 @@ class Origins(NamedTuple):
     rows: tuple[int, int]  # how many there are to train on, and the fingerprint of their values
     validation_rows: tuple[int, int] | None
 
+    def all_rows(self) -> tuple[int, int]:
+        """Return how many rows there are in both sets, and no fingerprint, for those are compared by set."""
+        return self.rows[0] + (self.validation_rows or (0, 0))[0], 0
+
 
 class RunState(NamedTuple):
     """Where a run stands after a completed epoch, beside its weights."""
@@ -105,12 +109,18 @@ class Checkpoint(NamedTuple):
                 f"Got {features}."
             )
 
-    def check_data(self, owner: str, origins: Origins, scaler: Scaler | None) -> None:
-        """Raise an error that names the difference, if the rows are others."""
-        sets = (
+    def check_data(self, owner: str, origins: Origins, scaler: Scaler | None, *, splits: bool) -> None:
+        """Raise an error that names the difference, if the rows are others.
+
+        `splits` says whether the validation rows are a part of X.
+        """
+        validation = "X" if splits else "the validation rows"
+        sets = [
             ("X", self.origins.rows, origins.rows),
-            ("the validation rows", self.origins.validation_rows, origins.validation_rows),
-        )
+            (validation, self.origins.validation_rows, origins.validation_rows),
+        ]
+        if splits:  # what a user has counted is all of X
+            sets.insert(0, ("X", self.origins.all_rows(), origins.all_rows()))
         for name, there, here in sets:
             if here == there:
                 continue

@@ -50,8 +50,12 @@ class AutoEncoderClassifier(SupervisedEstimator):
     activation : str, default "relu"
         Of the head's hidden layers.
     keep_noise : bool, default False
-        Whether a `DenoisingAutoEncoder`'s noise goes on corrupting rows in the fine-tuning, which then
-        overfits less. Never in predictions.
+        Whether a `DenoisingAutoEncoder`'s noise, or that of a stacked one's first layer, goes on corrupting
+        rows in the fine-tuning, which then overfits less. Never in predictions.
+    dropout : float in [0, 1) or sequence of float, default 0
+        Probability with which the fine-tuning sets a unit of the code, or of a hidden layer of the head, to
+        0, dividing the others by 1 minus it (Srivastava et al. 2014). A sequence has one for the code and
+        then one for each hidden layer. What `dropout` the autoencoder has, goes on in its hidden layers.
     loss : {"categorical_crossentropy", "hinge", "mse"}, default "categorical_crossentropy"
         Minus the logarithm of the probability of a row's class, by a softmax; or the mean over outputs of
         max(0, 1 - t y) with t = 1 for a row's class and -1 for the others; or that of (y - t)^2, t = 1 or 0.

@@ -12,7 +12,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def _read_text(path: Path, arguments: argparse.Namespace, missing: bool) -> Any:
         ) from None
     first = text[: re.match(r"[^\r\n]*", text).end()]  # type: ignore[union-attr]
     delimiter = "\t" if path.suffix == ".tsv" else max(_DELIMITERS, key=first.count)
-    cells = next(csv.reader([first], delimiter=delimiter), [])
+    _, cells = next(_lines_of_cells(path, first, delimiter), (1, []))
     if not cells:
         raise CommandError(f"{path}: its first line must hold numbers or names. It is empty.")
     names = None if all(_number(cell) is not None for cell in cells) else [cell.strip() for cell in cells]
@@ -139,12 +139,15 @@ def _read_text(path: Path, arguments: argparse.Namespace, missing: bool) -> Any:
             ).reshape(-1, len(used))
         lines = sum(1 for line in body.splitlines() if line.strip())
         cells_follow = body.count(delimiter) == (len(cells) - 1) * len(array)
-        sound = lines == len(array) and cells_follow and bool(np.isfinite(array).all())
+        closed = body.count('"') % 2 == 0
+        sound = lines == len(array) and cells_follow and closed and bool(np.isfinite(array).all())
     except ValueError:
         sound = False
     if not sound:
         # Slowly, to say where. What is sound after all (quoted line breaks) is taken from there too.
         array = _parsed(path, text, delimiter, names, len(cells), used, missing)
+    if not len(array):
+        raise CommandError(f"{path}: it must have at least one row below the names of its columns. Got none.")
     return array if names is None else NamedRows(array, [names[number] for number in used])
 
 
@@ -159,31 +162,50 @@ def _parsed(
 ) -> AnyArray:
     """Return the numbers, read cell by cell; raise CommandError for the first that is none."""
     rows: list[list[float]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        if names is not None:
-            next(reader)
-        for cells in reader:
-            if not cells:
-                continue  # an empty line
-            where = f"{path}: row {len(rows)} (line {reader.line_num})"
-            if len(cells) != count:
+    lines = _lines_of_cells(path, text, delimiter)
+    if names is not None:
+        next(lines)
+    for line, cells in lines:
+        if not cells:
+            continue  # an empty line
+        where = f"{path}: row {len(rows)} (line {line})"
+        if len(cells) != count:
+            raise CommandError(f"{where} must have {count} cells, as the first line has. Got {len(cells)}.")
+        row: list[float] = []
+        for number in used:
+            value = _number(cells[number], missing)
+            if value is None or not (math.isfinite(value) or (missing and math.isnan(value))):
+                named = "" if names is None else f" ({names[number]!r})"
                 raise CommandError(
-                    f"{where} must have {count} cells, as the first line has. Got {len(cells)}."
+                    f"{where}, column {number}{named} must be a finite number. Got {cells[number]!r}."
                 )
-            row: list[float] = []
-            for number in used:
-                value = _number(cells[number], missing)
-                if value is None or not (math.isfinite(value) or (missing and math.isnan(value))):
-                    named = "" if names is None else f" ({names[number]!r})"
-                    raise CommandError(
-                        f"{where}, column {number}{named} must be a finite number. Got {cells[number]!r}."
-                    )
-                row.append(value)
-            rows.append(row)
-    except csv.Error as error:
-        raise CommandError(f"{path}: line {reader.line_num}: {error}") from None
+            row.append(value)
+        rows.append(row)
     return np.array(rows, dtype=np.float64).reshape(-1, len(used))
+
+
+def _lines_of_cells(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each line's number from 1 and its cells; raise CommandError where quotes are amiss.
+
+    Quotes may join several lines, which then have the number of the last.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        begin = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            limit = csv.field_size_limit()
+            if "unexpected end" in str(error):
+                what = "a quotation mark in it is never closed"
+            elif "field limit" in str(error):
+                what = f"a quotation mark in it is never closed, or a cell is longer than {limit} characters"
+            else:
+                what = f"its quotes are amiss: {error}"
+            raise CommandError(f"{path}: line {begin}: {what}") from None
+        if cells is None:
+            return
+        yield reader.line_num, cells
 
 
 def _number(cell: str, missing: bool = False) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from diabolo._architecture import Architecture
 from diabolo._inputs import Table
-from diabolo._layers import SoftmaxLayer
+from diabolo._layers import MissingValuesLayer, SoftmaxLayer
 from diabolo._validation import Refused, Rule, broken
 from diabolo.exceptions import InvalidDataError
 
@@ -88,8 +88,12 @@ def check_probabilities(table: Table, loss: str, plan: Architecture, threads: in
         return
     row, (begin, end) = found[0], groups[found[1]]
     values = [table.value(row, column) for column in range(begin, min(end, begin + 8))]
+    rules = ["be in [0, 1] and have the sum 1"]
+    if zeros_allowed:
+        rules.append("all be 0")
+    if isinstance(plan.layers[0], MissingValuesLayer):
+        rules.append("all be missing")
     raise InvalidDataError(
-        f"{table.owner}: columns {begin} to {end - 1} of {table.name} must be in [0, 1] and have the sum 1"
-        f"{', or all 0,' if zeros_allowed else ''} when the loss is {loss!r}. "
-        f"Got {values}{', ...' if end - begin > 8 else ''} in row {row}."
+        f"{table.owner}: columns {begin} to {end - 1} of {table.name} must {', or '.join(rules)} when the "
+        f"loss is {loss!r}. Got {values}{', ...' if end - begin > 8 else ''} in row {row}."
     )

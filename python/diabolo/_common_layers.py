@@ -30,9 +30,9 @@ def with_common_layers(
     encoder_rates, decoder_rates = rates[: _hidden(encoder)], rates[_hidden(encoder) :]
     encoder = _regularized(encoder, encoder_rates, batch_norm=p.batch_norm)
     decoder = _regularized(decoder, decoder_rates, batch_norm=p.batch_norm)
-    if p.missing == "mask":
-        encoder.insert(0, MissingValuesLayer(features, not sums_features))
     groups = loss_groups(features, p)
+    if p.missing == "mask":
+        encoder.insert(0, MissingValuesLayer(features, not sums_features, groups))
     if groups:
         decoder.append(SoftmaxLayer(features, groups))
     return Architecture((*encoder, *decoder), len(encoder))

@@ -165,7 +165,7 @@ class BoltzmannVisible:
 class MissingValues:
     """0 in the place of NaN, which the loss leaves out."""
 
-    def __init__(self, units: int, rescale: bool = True) -> None: ...
+    def __init__(self, units: int, rescale: bool = True, groups: Sequence[tuple[int, int]] = ()) -> None: ...
 
 class Dropout:
     """Units set to 0 at random, while training."""
@@ -308,9 +308,11 @@ class Trainer:
     def planned_bytes(
         layers: Sequence[Layer],
         rows: int,
+        *,
         batch_size: int,
         rule: UpdateRule,
         clip: bool,
+        shuffle: Literal["rows", "blocks", "none"],
         threads: int,
         most_stored: int | None = None,
     ) -> int: ...

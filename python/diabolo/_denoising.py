@@ -109,11 +109,14 @@ class DenoisingAutoEncoder(AutoEncoder):
 
     @classmethod
     def _architecture(cls, features: int, parameters: Any) -> Architecture:
+        layers, code_layers = super()._architecture(features, parameters)
+        return Architecture((cls._row_noise(features, parameters), *layers), code_layers + 1)
+
+    @classmethod
+    def _row_noise(cls, features: int, parameters: Any) -> CorruptionLayer:
         p = parameters
-        layers, code_layers = super()._architecture(features, p)
         amount = p.noise_scale if p.corruption == "gaussian" else p.noise_fraction
-        noise = CorruptionLayer(features, p.corruption, amount, p.corrupted_weight, p.clean_weight)
-        return Architecture((noise, *layers), code_layers + 1)
+        return CorruptionLayer(features, p.corruption, amount, p.corrupted_weight, p.clean_weight)
 
     @classmethod
     def _check_sparse(cls, owner: str, parameters: Any, name: str) -> None:

@@ -429,10 +429,8 @@ static inline void {self.p}_{part}({self.parameter}const float *{source}, float 
     def _public(self) -> str:
         p, P, take, give = self.p, self.P, self.parameter, self.argument
         back = f"  {p}_scale_back(x);\n" if self.network.scaler is not None else ""
-        missing = self.network.missing is not None
-        divisor = {"mean": "count", "sum": f"(count > 0.0 ? {P}_FEATURES : 0.0)"}.get(
-            self.network.missing or "", f"{P}_FEATURES"
-        )
+        missing = self.network.missing
+        divisor = "count" if missing else f"{P}_FEATURES"
         # Of a row of which nothing was observed there is no score: NaN.
         is_known = "sum == sum || count == 0.0" if missing else "sum == sum"
         known = f"  return {is_known} ? (float)-sum : -1.0f / none;"

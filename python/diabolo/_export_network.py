@@ -76,9 +76,8 @@ class ExportedNetwork(NamedTuple):
     scaler: Scaler | None
     threshold: float | None  # scores below it are outliers
     metric: str  # of the score, "mse" or "mae": minus the mean over the features
-    # Not None: NaN in x stands for what nobody observed. 0 goes on, its error does not count; the score is
-    # minus the "mean" over what was observed, or minus the "sum" divided by the number of features.
-    missing: str | None = None
+    # NaN in x stands for what nobody observed: 0 goes on, and the score is minus the mean over the others.
+    missing: bool = False
     outputs: ExportedOutputs | None = None  # of an autoencoder none: its outputs are the features
 
     @property
@@ -146,15 +145,15 @@ def exported_network(owner: str, fitted: Fitted, threshold: object, metric: str 
     layers, code_layers = fitted.architecture
     encoder: list[ExportedLayer] = []
     decoder: list[ExportedLayer] = []
-    missing = None
+    missing = False
     for index, spec in enumerate(layers):
         part = encoder if index < code_layers else decoder
         # By their names in files, which never change.
         match described(spec):
             case {"layer": "corruption" | "dropout" | "activity_penalty" | "jacobian_penalty"}:
                 pass
-            case {"layer": "missing_values", "rescale": rescale}:
-                missing = "mean" if rescale else "sum"
+            case {"layer": "missing_values"}:
+                missing = True
             case {
                 "layer": "gaussian_code",
                 "units": units,

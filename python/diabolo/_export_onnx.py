@@ -52,7 +52,7 @@ def write_onnx(owner: str, network: ExportedNetwork, path: str | os.PathLike[str
     else:
         values = _scaled(graph, network, graph.input("X", network.features))
     scaled = values
-    if network.missing is not None and chosen != "decoder":
+    if network.missing and chosen != "decoder":
         values = _without_missing(graph, values)
     for layer in {"encoder": network.encoder, "decoder": network.decoder}.get(chosen, network.layers):
         values = _layer(graph, layer, values)
@@ -195,22 +195,18 @@ def _score(graph: "Graph", network: ExportedNetwork, x: str, y: str) -> None:
         errors = graph.node("Mul", difference, difference)
     else:
         errors = graph.node("Abs", difference)
-    if network.missing is not None:  # a row of which nothing was observed scores 0 / 0
+    if network.missing:  # a row of which nothing was observed scores 0 / 0
         missing = graph.node("IsNaN", x)
         errors = graph.node("Where", missing, graph.constant("missing.value", 0.0), errors)
         observed = graph.node("Cast", graph.node("Not", missing), to=_ELEMENT_TYPES["float"])
         axes = graph.whole("missing.axes", [1])
         sums, counts = (graph.node("ReduceSum", part, axes, keepdims=0) for part in (errors, observed))
-        if network.missing == "sum":
-            none = graph.node("Equal", counts, graph.constant("missing.value", 0.0))
-            features = graph.constant("missing.features", network.features)
-            counts = graph.node("Where", none, counts, features)
         score = graph.node("Neg", graph.node("Div", sums, counts))
     else:
         score = graph.node("Neg", graph.node("ReduceMean", errors, axes=[1], keepdims=0))
     # A row beyond all numbers is as odd as can be.
     beyond = graph.node("IsNaN", score)
-    if network.missing is not None:  # but of one of which nothing was observed there is no score
+    if network.missing:  # but of one of which nothing was observed there is no score
         some = graph.node("Greater", counts, graph.constant("missing.value", 0.0))
         beyond = graph.node("And", beyond, some)
     score = graph.node("Where", beyond, graph.constant("score.least", -math.inf), score)

@@ -57,7 +57,8 @@ class _OutOfTime(Exception):
     """`max_seconds` are over, in the middle of an epoch."""
 
 
-SHUFFLES: dict[object, Literal["rows", "blocks", "none"]] = {True: "rows", "blocks": "blocks", False: "none"}
+Shuffle = Literal["rows", "blocks", "none"]
+SHUFFLES: dict[object, Shuffle] = {True: "rows", "blocks": "blocks", False: "none"}
 
 
 def new_trainer(

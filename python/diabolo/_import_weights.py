@@ -100,25 +100,18 @@ def from_torch(
     activation, code_activation, output_activation : str
         Of the hidden layers, the code and the output, which no array tells. PyTorch's GELU() is our "gelu"
         (not its approximation), its LeakyReLU() our "leaky_relu", ELU() our "elu", Softplus() our "softplus".
-    code_layers : int, optional
-        How many layers make the code. By default those up to the narrowest, which must be a single one.
-    **parameters
-        Other hyper-parameters of `AutoEncoder`, such as the `loss` it was trained with, or what a later `fit`
-        should do.
+    code_layers, **parameters
+        As in `from_keras`.
 
     Returns
     -------
     AutoEncoder
-        Fitted, with ``n_iter_ == 0`` and ``stop_reason_ == "imported"``. It does not scale: its X must be
-        scaled as the module's was.
+        As from `from_keras`.
 
     Raises
     ------
-    InvalidDataError
-        The arrays are not those of dense layers, each as wide as the one before, that end as wide as they
-        begin; or not finite. The message names the array.
-    InvalidParameterError
-        A hyper-parameter breaks its rule, or is one that the arrays tell.
+    InvalidDataError, InvalidParameterError
+        As by `from_keras`.
     """
     state = module.state_dict() if hasattr(module, "state_dict") else module
     if not isinstance(state, Mapping):

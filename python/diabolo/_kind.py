@@ -8,6 +8,7 @@ from diabolo._base import Estimator
 from diabolo._column_groups import SOFTMAX_LOSSES, check_groups, check_probabilities
 from diabolo._common_layers import with_common_layers
 from diabolo._inputs import Interval, Table, check_observed, check_values
+from diabolo._layers import CorruptionLayer
 from diabolo._parameters import RULES, check_combinations, checked_parameters
 from diabolo._validation import Rule, broken
 
@@ -38,6 +39,11 @@ class Kind(Estimator):
     def _architecture(cls, features: int, parameters: Any) -> Architecture:
         """Return the network of these (checked) hyper-parameters."""
         return dense_architecture(features, parameters)
+
+    @classmethod
+    def _row_noise(cls, features: int, parameters: Any) -> CorruptionLayer | None:
+        """Return the noise that training puts on rows, of (checked) hyper-parameters; None: none."""
+        return None
 
     @classmethod
     def _check_container(cls, parameters: Any, table: Table, *, trains: bool = True) -> None:

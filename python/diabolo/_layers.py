@@ -16,7 +16,15 @@ ACTIVATIONS = (
     "silu",
     "softplus",
 )
-INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "orthogonal")
+INITIALIZERS = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "fan_in_uniform",
+    "normal",
+    "orthogonal",
+)
 
 
 class DenseLayer(NamedTuple):
@@ -176,6 +184,7 @@ class SoftmaxLayer(_WithoutWeights, _SoftmaxFields):
 class _MissingValuesFields(NamedTuple):
     units: int
     rescale: bool  # whether a row's loss is the mean over what was observed, or else the sum
+    groups: tuple[tuple[int, int], ...] = ()  # ranges of columns, [begin, end), that are one feature
 
 
 class MissingValuesLayer(_WithoutWeights, _MissingValuesFields):
@@ -274,6 +283,8 @@ def described(layer: Layer) -> dict[str, Any]:
             del fields[name]
     if fields.get("auxiliary_k") == 0:
         fields = {name: fields[name] for name in ("units", "k")}
+    if isinstance(layer, MissingValuesLayer) and not layer.groups:
+        del fields["groups"]
     if not isinstance(layer, DenseLayer):
         names = {cls: name for name, cls in _KINDS.items()}
         return {"layer": names[type(layer)], **fields}

@@ -5,24 +5,20 @@ from typing import Any
 from diabolo import _core
 from diabolo._architecture import Architecture
 from diabolo._core import Rows
+from diabolo._fitting import SHUFFLES, Shuffle
 from diabolo._validation import MAX_INT, shown
 
 
 def check_memory(owner: str, parameters: Any, plan: Architecture, rows: Rows, threads: int) -> None:
     """Compare what model and training will take with what there is; raise MemoryError if it cannot be had."""
     available = _core.available_memory()
-    count, most_stored = rows.count, rows.most_stored
-
-    def needed_for(count: int) -> int | None:
-        return _bytes_needed(plan, parameters, count, most_stored, threads)
-
-    # Only the order of all rows takes memory that grows with their number.
-    few_rows = min(count, parameters.batch_size)
-    needed = needed_for(count if parameters.shuffle is True else few_rows)
+    needed = _bytes_needed(plan, parameters, rows, SHUFFLES[parameters.shuffle], threads)
     if _fits(needed, available):
         return
-    if parameters.shuffle is True and _fits(needed_for(few_rows), available):
-        name, rule = "shuffle", f"'blocks' or False for so many rows ({count})"
+    # The order of all rows takes memory that grows with their number.
+    in_blocks = _bytes_needed(plan, parameters, rows, "blocks", threads)
+    if parameters.shuffle is True and _fits(in_blocks, available):
+        name, rule = "shuffle", f"'blocks' or False for so many rows ({rows.count})"
     else:
         name, rule = _widest(parameters), "small enough for the memory"
     amount = "more than 2^63 bytes" if needed is None else _amount(needed)
@@ -49,7 +45,7 @@ def _fits(needed: int | None, available: int | None) -> bool:
 
 
 def _bytes_needed(
-    plan: Architecture, parameters: Any, rows: int, most_stored: int | None, threads: int
+    plan: Architecture, parameters: Any, rows: Rows, shuffle: Shuffle, threads: int
 ) -> int | None:
     """Return the bytes for the model and for training it; None if they are beyond counting."""
     # Widths that overflow the core's own integers do not even get there.
@@ -59,12 +55,13 @@ def _bytes_needed(
     try:
         return _core.Model.planned_bytes(layers) + _core.Trainer.planned_bytes(
             layers,
-            rows,
-            min(parameters.batch_size, rows),
-            parameters.optimizer._update_rule(),
-            parameters.clip_norm is not None,
-            threads,
-            most_stored,
+            rows.count,
+            batch_size=min(parameters.batch_size, rows.count),
+            rule=parameters.optimizer._update_rule(),
+            clip=parameters.clip_norm is not None,
+            shuffle=shuffle,
+            threads=threads,
+            most_stored=rows.most_stored,
         )
     except OverflowError:
         return None

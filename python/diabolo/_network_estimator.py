@@ -18,12 +18,14 @@ from diabolo._column_groups import check_probabilities
 from diabolo._common_layers import takes_missing
 from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import Exportable
+from diabolo._files import Saved
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, new_trainer
 from diabolo._incremental import TrainingEstimator
 from diabolo._inputs import Table, as_table, check_features
 from diabolo._layers import DenseLayer
 from diabolo._memory import check_memory
+from diabolo._named_weights import NamedWeights
 from diabolo._parameters import METRICS, RULES, check_validation
 from diabolo._persistence import check_class, read_checkpoint, write_estimator
 from diabolo._plots import Plots
@@ -35,7 +37,6 @@ from diabolo._scaling import fit_scaler
 from diabolo._scikit_learn import HtmlRepr, PartialFitRouting, ScoreRouting
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, broken, checked
-from diabolo._weights_and_files import WeightsAndFiles
 from diabolo.exceptions import InvalidDataError
 from diabolo.optimizers import Optimizer
 from diabolo.schedules import Schedule
@@ -48,7 +49,8 @@ _Array = TypeVar("_Array", Float32Array, Float64Array)
 @dataclass(kw_only=True, repr=False, eq=False)
 class NetworkEstimator(
     TrainingEstimator,
-    WeightsAndFiles,
+    NamedWeights,
+    Saved,
     Encoding,
     HtmlRepr,
     PartialFitRouting,
@@ -216,7 +218,8 @@ class NetworkEstimator(
         if resumed is not None or p.checkpoint is not None:
             origins = origins_of(seed, rows, validation_rows, threads)
         if resumed is not None:
-            resumed.check_data(owner, origins, model.scaler())
+            splits = validation_table is None and validation_rows is not None
+            resumed.check_data(owner, origins, model.scaler(), splits=splits)
             resumed.resume(trainer, needs_best=p.early_stopping)
         self._train(
             p,

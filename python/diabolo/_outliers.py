@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -14,12 +13,13 @@ from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
 from diabolo._exportable import ExportableDetector
+from diabolo._files import Saved
 from diabolo._fitted import Fitted
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._pareto_tail import fit_tail
-from diabolo._persistence import decoded_estimator, encoded_estimator, save_estimator
+from diabolo._persistence import decoded_estimator, encoded_estimator
 from diabolo._plots import HistoryPlot
 from diabolo._random import RandomState, random_split, seed_from
 from diabolo._running_fits import one_at_a_time
@@ -98,7 +98,7 @@ def default_autoencoder(features: int, random_state: int | None = None) -> AutoE
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr, HistoryPlot):
+class ReconstructionOutlierDetector(ExportableDetector, Saved, HtmlRepr, HistoryPlot):
     """An outlier detector: rows that an autoencoder reconstructs badly are unlike those it was trained on.
 
     A copy of `autoencoder` is trained on the central part of the rows, so that outliers among them do not
@@ -320,25 +320,6 @@ class ReconstructionOutlierDetector(ExportableDetector, HtmlRepr, HistoryPlot):
             np.sqrt(contributions, out=contributions)
         contributions /= self.n_features_in_
         return contributions
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the detector, with its autoencoder, to a file that `diabolo.load` reads.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The usual suffix is ".safetensors".
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        OSError
-            What the operating system says; the old file is as it was.
-        TypeError
-            For a subclass, which `diabolo.load` could not make again.
-        """
-        save_estimator(self, path)
 
     @property
     def offset_(self) -> float:

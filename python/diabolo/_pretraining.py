@@ -18,7 +18,7 @@ from diabolo._autoencoder import AutoEncoder
 from diabolo._fitted import Scaler
 from diabolo._fitting import SHUFFLES
 from diabolo._inputs import Table
-from diabolo._layers import DenseLayer
+from diabolo._layers import CorruptionLayer, DenseLayer
 from diabolo._memory import check_amount
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import broken
@@ -171,12 +171,21 @@ def _layer_estimator(p: Any, plan: LayerPlan, seed: int, threads: int) -> AutoEn
             "tied_weights": p.tied_weights,
             "epochs": plan.epochs,
             "scale": p.scale if plan.takes_rows else None,
+            "missing": p.missing if plan.takes_rows else "error",  # codes never are
             "categorical_groups": p.categorical_groups if plan.takes_rows else None,
             "random_state": seed,
             "n_jobs": threads,
             "verbose": p.verbose,
         }
     )
+
+
+def row_noise(p: Any, plan: LayerPlan, features: int) -> CorruptionLayer | None:
+    """Return the noise that a layer's own training puts on what it takes; None: none."""
+    if plan.kind == RBM:
+        return None
+    layer = _layer_estimator(p, plan, 0, 1)
+    return layer._row_noise(features, layer._checked_parameters())
 
 
 @contextlib.contextmanager

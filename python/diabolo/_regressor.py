@@ -28,7 +28,7 @@ class AutoEncoderRegressor(SupervisedEstimator):
 
     Parameters
     ----------
-    autoencoder, head_layer_sizes, activation, keep_noise
+    autoencoder, head_layer_sizes, activation, keep_noise, dropout
         As in `AutoEncoderClassifier`; the head has as many outputs as y has columns.
     loss : {"mse", "mae", "huber"}, default "mse"
         Of scaled values, the mean over rows and outputs.

@@ -8,7 +8,8 @@ from diabolo import _core
 from diabolo._architecture import Architecture, output_activation
 from diabolo._autoencoder import AutoEncoder
 from diabolo._inputs import Interval, Table
-from diabolo._pretraining import KINDS, RBM, History, layer_plans, pretrain
+from diabolo._layers import CorruptionLayer
+from diabolo._pretraining import KINDS, RBM, History, layer_plans, pretrain, row_noise
 from diabolo._validation import Choice, Integer, Refused, Rule, broken
 
 
@@ -142,9 +143,14 @@ class StackedAutoEncoder(AutoEncoder):
             raise broken(owner, "decoder_layer_sizes", rule, p.decoder_layer_sizes)
         if p.batch_norm:
             raise broken(owner, "batch_norm", "False: layers are pretrained without it", p.batch_norm)
-        if p.missing == "mask":
-            raise broken(owner, "missing", "'error': codes of the layers below are never missing", p.missing)
-        layer_plans(owner, p)
+        first = layer_plans(owner, p)[0]
+        if p.missing == "mask" and first.kind == RBM:
+            raise broken(owner, "missing", "'error' when the first layer's pretraining is 'rbm'", p.missing)
+
+    @classmethod
+    def _row_noise(cls, features: int, parameters: Any) -> CorruptionLayer | None:
+        first = layer_plans(cls.__name__, parameters)[0]
+        return row_noise(parameters, first, features)
 
     @classmethod
     def _interval(cls, parameters: Any) -> Interval | None:

@@ -11,16 +11,18 @@ from diabolo import _core
 from diabolo._architecture import Architecture, chain
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
-from diabolo._denoising import DenoisingAutoEncoder
+from diabolo._common_layers import takes_missing
 from diabolo._encoding import Encoding, checked_values
 from diabolo._exportable import ExportableSupervised
+from diabolo._files import Saved
 from diabolo._fitted import Fitted, Fitting
 from diabolo._fitting import Outcome, TrainingRun, new_trainer
-from diabolo._inputs import Table, as_table, check_features, check_values
+from diabolo._inputs import Table, as_table, check_features, check_observed, check_values
 from diabolo._layers import (
     ActivityPenaltyLayer,
     CorruptionLayer,
     DenseLayer,
+    DropoutLayer,
     GaussianCodeLayer,
     JacobianPenaltyLayer,
     Layer,
@@ -28,6 +30,7 @@ from diabolo._layers import (
     SoftmaxLayer,
 )
 from diabolo._memory import check_memory
+from diabolo._named_weights import NamedWeights
 from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator
 from diabolo._parameters import RULES, check_schedule, check_validation, checked_parameters
@@ -40,12 +43,11 @@ from diabolo._scikit_learn import HtmlRepr, ScoreRouting
 from diabolo._targets import LabelledRows, Meaning
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Flag, Rule, broken
-from diabolo._weights_and_files import WeightsAndFiles
 
 SOFTMAX_LOSS = "categorical_crossentropy"
 
-# Layers that only pretraining knows: noise on the rows, prices on the code, and gaps in rows (here are none).
-_OF_PRETRAINING = (CorruptionLayer, ActivityPenaltyLayer, JacobianPenaltyLayer, MissingValuesLayer)
+# Layers that only pretraining knows: noise on the rows, and prices on the code.
+_OF_PRETRAINING = (CorruptionLayer, ActivityPenaltyLayer, JacobianPenaltyLayer)
 
 
 class FittedSupervised(Fitted):
@@ -76,18 +78,19 @@ class Encoder(NamedTuple):
         return self.layers[-1].outputs
 
 
-def encoder_of(fitted: Fitted, *, keep_noise: bool = False) -> Encoder:
+def encoder_of(fitted: Fitted, noise: CorruptionLayer | None = None) -> Encoder:
     """Return an autoencoder's encoder: what its `transform` computes, to the last bit.
 
-    With `keep_noise`, training corrupts rows as that of the autoencoder did.
+    With `noise`, training puts this on the rows.
     """
     learnt = fitted.model.get_weights()
     layers: list[Layer] = []
+    if noise is not None:
+        layers.append(noise._replace(corrupted_weight=1.0, clean_weight=1.0))  # rows are not the target
+    if takes_missing(fitted.architecture):
+        layers.insert(0, MissingValuesLayer(fitted.architecture.features, rescale=False))  # nor here
     for layer in fitted.architecture.layers[: fitted.architecture.code_layers]:
-        if isinstance(layer, CorruptionLayer) and keep_noise:
-            layers.append(layer._replace(corrupted_weight=1.0, clean_weight=1.0))  # rows are not the target
-            continue
-        if isinstance(layer, _OF_PRETRAINING):
+        if isinstance(layer, (*_OF_PRETRAINING, MissingValuesLayer)):
             continue
         if isinstance(layer, GaussianCodeLayer):  # a code's mean is its first half
             below = layers.pop()
@@ -101,14 +104,32 @@ def encoder_of(fitted: Fitted, *, keep_noise: bool = False) -> Encoder:
     return Encoder(tuple(layers), {name: learnt[name] for name in names})
 
 
+def _noise_of(autoencoder: NetworkEstimator, features: int) -> CorruptionLayer | None:
+    """Return the noise that an autoencoder's training puts on rows; None: none."""
+    return autoencoder._row_noise(features, autoencoder._checked_parameters())
+
+
 def supervised_network(encoder: Encoder, outputs: int, p: Any) -> Architecture:
     """Return encoder and head; the last layer is a softmax if the loss has one."""
-    head: list[Layer] = [
-        *chain("head", (encoder.components, *p.head_layer_sizes, outputs), p.activation, "identity", p)
-    ]
+    head: list[Layer] = []
+    dense = chain("head", (encoder.components, *p.head_layer_sizes, outputs), p.activation, "identity", p)
+    for layer, rate in zip(dense, p.dropout, strict=True):
+        if rate > 0.0:
+            head.append(DropoutLayer(layer.inputs, rate))
+        head.append(layer)
     if p.loss == SOFTMAX_LOSS:
         head.append(SoftmaxLayer(outputs, ((0, outputs),)))
     return Architecture((*encoder.layers, *head), len(encoder.layers))
+
+
+def _dropout_rates(owner: str, p: Any) -> tuple[float, ...]:
+    """Return the rate of what each of the head's layers takes: of the code, then of its hidden layers."""
+    count = len(p.head_layer_sizes) + 1
+    rates: tuple[float, ...] = (p.dropout,) * count if isinstance(p.dropout, float) else p.dropout
+    if len(rates) != count:
+        rule = f"one rate, or one for the code and each of the head's hidden layers, {count} in all"
+        raise broken(owner, "dropout", rule, p.dropout)
+    return rates
 
 
 SHARED_RULES: dict[str, Rule] = {
@@ -122,7 +143,7 @@ SHARED_RULES: dict[str, Rule] = {
 # Meanings of the hyper-parameters stand in AutoEncoderClassifier's docstring.
 @dataclass(kw_only=True, repr=False, eq=False)
 class SupervisedEstimator(
-    ExportableSupervised, WeightsAndFiles, Encoding, HtmlRepr, ScoreRouting, HistoryPlot
+    ExportableSupervised, NamedWeights, Saved, Encoding, HtmlRepr, ScoreRouting, HistoryPlot
 ):
     """Base of the estimators that learn from labelled rows what an autoencoder's codes are to tell."""
 
@@ -133,6 +154,7 @@ class SupervisedEstimator(
     head_layer_sizes: Sequence[int] = ()
     activation: str = "relu"
     keep_noise: bool = False
+    dropout: float | Sequence[float] = 0.0
     optimizer: Any = "adam"
     learning_rate: float = 1e-3
     schedule: Any = "constant"
@@ -201,15 +223,17 @@ class SupervisedEstimator(
             missing = "y_val" if y_val is None else "X_val"
             raise broken(owner, missing, "given if the other of X_val and y_val is", None)
         threads = training_threads(p.n_jobs)
-        table = as_table(X, owner, "X")
+        missing_allowed = p.autoencoder is not None and p.autoencoder.missing == "mask"
+        table = as_table(X, owner, "X", missing_allowed=missing_allowed)
         count = table.rows.count
         weights = checked_weights_of_rows(owner, sample_weight, count)
         table = weighted(table, weights)
         check_values(table, threads=threads)
+        check_observed(table, threads, columns=True)
         labelled, meaning = self._labelled(p, y, np.ones(count) if weights is None else weights)
         validation_table, validation_targets = None, None
         if X_val is not None:
-            validation_table = as_table(X_val, owner, "X_val")
+            validation_table = as_table(X_val, owner, "X_val", missing_allowed=missing_allowed)
             check_features(validation_table, table.rows.features, table.feature_names)
             check_values(validation_table, threads=threads)
 
@@ -231,7 +255,7 @@ class SupervisedEstimator(
         autoencoder = self._untrained(p, seed)
         autoencoder.fit(table)
         pretrained = autoencoder._require_fitted()
-        encoder = encoder_of(pretrained, keep_noise=p.keep_noise)
+        encoder = encoder_of(pretrained, _noise_of(autoencoder, rows.features) if p.keep_noise else None)
         plan = supervised_network(encoder, meaning.outputs, p)
         check_memory(owner, p, plan, rows, threads)
         model = _core.Model(plan.core_layers(), plan.code_layers, seed, threads)
@@ -319,9 +343,11 @@ class SupervisedEstimator(
     def _checked_parameters(self, *, has_validation_rows: bool) -> Any:
         owner = type(self).__name__
         p = checked_parameters(owner, self.get_params(deep=False), {**SHARED_RULES, **self._own_rules})
-        if p.keep_noise and not isinstance(p.autoencoder, DenoisingAutoEncoder):
-            raise broken(owner, "keep_noise", "False unless autoencoder is a DenoisingAutoEncoder", True)
+        if p.keep_noise and (p.autoencoder is None or _noise_of(p.autoencoder, 1) is None):
+            rule = "False unless autoencoder is a DenoisingAutoEncoder, or stacked with such a first layer"
+            raise broken(owner, "keep_noise", rule, True)
         p.initializer, p.matmul_precision = "auto", "float32"  # of the head; the encoder's layers have theirs
+        p.dropout = _dropout_rates(owner, p)
         check_schedule(owner, p)
         check_validation(owner, p, has_validation_rows)
         return p
@@ -342,7 +368,8 @@ class SupervisedEstimator(
 
     def _prepared(self, X: Any) -> tuple[FittedSupervised, Table, int]:
         fitted, threads = self._require_fitted(), self._threads()
-        table = as_table(X, type(self).__name__, "X")
+        missing_allowed = takes_missing(fitted.architecture)
+        table = as_table(X, type(self).__name__, "X", missing_allowed=missing_allowed)
         check_features(table, fitted.features, fitted.fitting.feature_names)
         return fitted, table, threads
 
@@ -357,6 +384,7 @@ class SupervisedEstimator(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.allow_nan = getattr(self.autoencoder, "missing", "error") == "mask"
         return tags
 
 

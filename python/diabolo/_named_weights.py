@@ -1,19 +1,17 @@
-"""What fitted networks of every kind have: their weights as arrays, and a file."""
+"""What fitted networks of every kind have: their weights, as arrays by name."""
 
-import os
 from collections.abc import Mapping
 from typing import Self
 
 import numpy.typing as npt
 
 from diabolo._base import Estimator
-from diabolo._persistence import save_estimator
 from diabolo._types import Float32Array
 from diabolo._weights import checked_weights
 
 
-class WeightsAndFiles(Estimator):
-    """Weights by name, taken out and put in, and `save`."""
+class NamedWeights(Estimator):
+    """Weights by name, taken out and put in."""
 
     def get_weights(self) -> dict[str, Float32Array]:
         """Return copies of the weights.
@@ -50,29 +48,3 @@ class WeightsAndFiles(Estimator):
         fitted = self._require_fitted()
         self._fitted = fitted.with_weights(checked_weights(type(self).__name__, weights, fitted.architecture))
         return self
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the estimator to a file that `diabolo.load` reads.
-
-        The file is replaced in one step: whenever the process dies, it holds the old estimator or the new
-        one. It is in safetensors format, with a checksum and no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The usual suffix is ".safetensors".
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        OSError
-            What the operating system says; the old file is as it was.
-        TypeError
-            For a subclass, which `diabolo.load` could not make again.
-
-        Notes
-        -----
-        A `random_state` that is a generator is not saved; None is loaded in its place.
-        """
-        save_estimator(self, path)
