@@ -2,8 +2,8 @@
 
 Makhzani and Frey, "k-sparse autoencoders" (ICLR 2014), train such codes without labels, decoder tied to the
 encoder, and then a linear classifier on them; they use a greater k for the codes than in training, here
-`--code-k`. Dead units learn from the residual (`auxiliary_k`). The classifier is scikit-learn's, by L-BFGS. All
-settings were chosen by the last 10000 training images, with `--validate`: trained and told on the other 50000.
+`--code-k`. Dead units learn from the residual (`auxiliary_k`). The classifier is scikit-learn's, by L-BFGS.
+All settings were chosen with `--validate`: by the last 10000 training images, the other 50000 being learnt.
 """
 
 import argparse
@@ -57,11 +57,11 @@ def main() -> None:
     options_of = parser(__doc__.partition("\n")[0], epochs=30)
     options_of.add_argument("--k", type=int, default=25, help="active units in training, default %(default)s")
     options_of.add_argument(
-        "--code-k", type=int, nargs="+", default=[25, 50, 100], help="and in the codes, default %(default)s"
+        "--code-k", type=int, nargs="+", default=[25, 100], help="and in the codes, default %(default)s"
     )
     options_of.add_argument("--auxiliary-k", type=int, default=64, help="dead units, default %(default)s")
     options_of.add_argument("--learning-rate", type=float, default=1e-3)
-    options_of.add_argument("--inverse-penalty", type=float, default=0.1, help="C of the classifier")
+    options_of.add_argument("--inverse-penalty", type=float, default=0.03, help="C of the classifier")
     options_of.add_argument("--iterations", type=int, default=100, help="of the classifier, at most")
     options_of.add_argument("--validate", action="store_true", help="choose by rows of the training set")
     options = options_of.parse_args()

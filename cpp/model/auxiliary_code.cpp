@@ -41,7 +41,8 @@ SparseCode AuxiliaryCode::list() const {
 void AuxiliaryCode::find_dead(const float* rows_since_active, Index dead_after) const {
   std::int32_t found = 0;
   for (Index u = 0; u < room.units; ++u) {
-    if (rows_since_active[u] >= static_cast<float>(dead_after)) dead[1 + found++] = static_cast<std::int32_t>(u);
+    if (rows_since_active[u] >= static_cast<float>(dead_after))
+      dead[1 + found++] = static_cast<std::int32_t>(u);
   }
   dead[0] = found;
 }

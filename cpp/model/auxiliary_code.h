@@ -11,10 +11,10 @@ namespace diabolo {
 
 /// Its place in a workspace.
 struct AuxiliaryBooking {
-  SparseBooking list;                // (rows, k)
-  WorkspacePlan::Integers dead;      // (1 + units)
-  WorkspacePlan::Integers columns;   // (rows, k of both codes)
-  WorkspacePlan::Buffer gradients;   // (rows, k of both codes)
+  SparseBooking list;               // (rows, k)
+  WorkspacePlan::Integers dead;     // (1 + units)
+  WorkspacePlan::Integers columns;  // (rows, k of both codes)
+  WorkspacePlan::Buffer gradients;  // (rows, k of both codes)
 };
 
 /// In a step where fewer units are dead than a row's list has room for, the lists are as much shorter.

@@ -118,8 +118,8 @@ Index Trainer::planned_bytes(const Network& network, Index rows, const TrainingS
                              std::optional<Index> most_stored) {
   const ParameterPlan& parameters = network.parameter_plan();
   const Index slab_rows = slab_rows_for(network, settings.batch_size, rows, settings.threads);
-  const bool keeps_gradient = settings.clip_norm > 0.0 || parameters.keeps_norms() ||
-                              slab_rows < std::min(settings.batch_size, rows);
+  const bool keeps_gradient =
+      settings.clip_norm > 0.0 || parameters.keeps_norms() || slab_rows < std::min(settings.batch_size, rows);
   const Index copies = 3 + kernels::moments_of(settings.optimizer.rule) + (keeps_gradient ? 1 : 0);
   Index floats = checked_product(parameters.floats(), copies);
   floats = checked_sum(floats, parameters.copied_floats(Purpose::training));
@@ -379,8 +379,8 @@ void Trainer::give_up(Worker& worker, std::atomic<bool>& reason) {
   worker.stop();
 }
 
-/// What is left of a step where gradients were stored, all of them or those of unit vectors (Gao et al. 2024):
-/// these lose the part along their vectors before anybody looks at their length.
+/// What is left of a step where gradients were stored, all of them or those of unit vectors (Gao et al.
+/// 2024): these lose the part along their vectors before anybody looks at their length.
 bool Trainer::finish_step(Worker& worker, StepRules rules) {
   const bool lazy = settings_.optimizer.lazy;
   if (clips()) {
