@@ -1,5 +1,5 @@
-// Pairs: a matrix of floats as pairs of bfloat16 (kernels.h, Products), booked, laid out and made, and which
-// form of products a layer gets.
+// Pairs: a matrix of floats as pairs of bfloat16 (kernels/arguments/products.h), booked, laid out and made,
+// and which form of products a layer gets.
 #pragma once
 
 #include "base/workspace.h"

@@ -17,7 +17,7 @@ namespace {
 /// A slab feeds this many workers before it grows by another block of rows.
 constexpr int kThreadsPerBlock = 8;
 
-/// A worker's share of a slab begins at an even row: a pair of rows (kernels.h, Products) is one worker's.
+/// A worker's share of a slab begins at an even row: a pair of rows (kernels/arguments/products.h) has one owner.
 constexpr Index kRowGranule = 2;
 
 /// Operations of a step for each worker: about 10 us of work, against two meetings of about 1 us. Measured on
