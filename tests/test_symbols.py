@@ -15,6 +15,7 @@ import pytest
 from core_helpers import (
     AARCH64_COMPILER,
     KNOWN_ISAS,
+    TILE_ISAS,
     X86_ISAS,
     aarch64_folder,
     built,
@@ -37,7 +38,7 @@ LIBM = re.compile(
 
 def kernel_object(isa: str, level: str) -> Path:
     """Return the object of an instruction set, compiled at that level; at -O3 it is the library's own."""
-    if isa in KNOWN_ISAS:
+    if isa in KNOWN_ISAS + TILE_ISAS:
         folder = native_folder()
         built(folder)
     else:

@@ -2,6 +2,7 @@
 // and one table of functions per instruction set. No layer, no thread and no instruction appears here.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/matrix.h"
@@ -37,14 +38,41 @@ enum class Function : std::uint8_t {
   silu_derivative
 };
 
+/// Where a tile stands in its matrix. Its columns [0, used) exist; the rest of its width is padding.
+struct TilePlace {
+  Index row = 0;
+  Index rows = 0;
+  Index column = 0;
+  Index width = 0;
+  Index used = 0;
+};
+
+/// Parts of the products below, for a level that makes their tiles in another way (tile_level.h): what
+/// becomes of a tile (rows, width) of at most 16 rows, and of a unit's sum of products (unit rows, panel's
+/// width).
+struct ProductParts {
+  void (*finish_forward)(const DenseForward&, const float* tile, const TilePlace&);
+  void (*finish_input_gradient)(const DenseInputGradient&, const float* tile, const TilePlace&);
+  void (*add_products)(const DenseWeightGradient&, float* sum);            // of the terms
+  bool (*finish_weight_gradient)(const DenseWeightGradient&, float* sum);  // all but the terms
+};
+
+/// What multiplies pairs of bfloat16: arithmetic of floats, dot instructions on vectors, or a tile unit.
+enum class PairUnit : std::uint8_t { floats, vectors, tiles };
+
 /// Everything one instruction set offers, tile sizes included.
 struct KernelTable {
   const char* name;
   Index lanes;
-  bool fused;                 // has fused multiply-add: bits agree with every other fused table
-  bool multiplies_pairs;      // has an instruction for bfloat16 pairs; else they are computed in float32
+  bool fused;  // has fused multiply-add: bits agree with every other fused table
+  PairUnit pair_unit;
   const Index* panel_widths;  // those it has tiles for, multiples of 16, narrowest first
   int panel_width_count;
+  // A thread that is to multiply pairs is prepared for it, and released afterwards and before code that is
+  // not ours runs on it. Null: there is nothing to do.
+  void (*prepare_thread)();
+  void (*release_thread)();
+  ProductParts parts;
   void (*dense_forward)(const DenseForward&);
   void (*dense_loss)(const DenseForward&);  // the end of dense_forward, from given pre-activations
   void (*dense_input_gradient)(const DenseInputGradient&);
@@ -104,14 +132,22 @@ struct TableList {
 /// name that is unknown or that this machine cannot run; std::runtime_error on a CPU below every table.
 [[nodiscard]] const KernelTable& select_table();
 
-/// Whether this machine computes products of bfloat16 pairs with this table faster than those of floats.
-[[nodiscard]] bool pairs_are_faster(const KernelTable& table);
+/// The least number of inputs and of outputs from which on a layer is faster with these products of pairs
+/// than with those of floats, with this table on this machine; kNeverFaster if there is none.
+inline constexpr Index kNeverFaster = PTRDIFF_MAX;
+[[nodiscard]] Index least_width(const KernelTable& table, Products products);
+
+/// Whether pairs may be multiplied with this table: the system lends a tile unit to those who ask, and this
+/// asks (once, for the whole process).
+[[nodiscard]] bool acquire_pair_unit(const KernelTable& table);
 
 /// Whether the form of products that is asked for is to be used even where it is slower, or computed in
 /// float32: DIABOLO_FORCE_MATMUL_PRECISION=1, for tests.
 [[nodiscard]] bool forces_precision();
 
-/// The table of that name. Throws std::invalid_argument, listing the levels, if this machine has none.
+/// The table of that name. Throws std::invalid_argument, listing the levels, if this machine has none. For
+/// tests there is one that is in no list: amx_emulated, whose tile unit is a model of Intel's in plain
+/// arithmetic.
 [[nodiscard]] const KernelTable& find_table(const char* name);
 
 }  // namespace diabolo::kernels

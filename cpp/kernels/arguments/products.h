@@ -13,7 +13,8 @@ namespace diabolo::kernels {
 /// How the factors of a product are rounded before they are multiplied; sums are float32 always.
 ///   bfloat16     to 8 bits each
 ///   bfloat16_3x  each number x is split in two, high = bfloat16(x) and low = bfloat16(x - high), and of the
-///                four products that of the two low parts is left out (the sum over high high comes first)
+///                four products that of the two low parts is left out (the sums over high high, high low and
+///                low high follow one another)
 /// In both, two neighbours along the sum form a *pair* in the 32 bits of a float, the first in the low half.
 /// A matrix of pairs is half as long along the sum, zeros after an odd end, and is otherwise handled as one
 /// of floats is.
@@ -42,6 +43,11 @@ struct Panels {
 /// The low parts are wanted all or none.
 struct PackPairs {
   MatrixView<const float> x;
+  // Pairs along the rows as the left factor of a weight gradient: a tile unit wants it turned. Of the whole
+  // matrix, of which x's first row is number `first_row`, each block of 16 rows of pairs by 16 columns then
+  // lies transposed in its place; there are whole blocks of rows, and workers may share one.
+  bool left = false;
+  Index first_row = 0;  // even
   MatrixView<float> along_columns;
   MatrixView<float> along_rows;
   MatrixView<float> along_columns_low;

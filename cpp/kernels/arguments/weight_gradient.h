@@ -10,7 +10,8 @@
 
 namespace diabolo::kernels {
 
-/// One summand of a weight gradient: a^T b over the rows of the slab, of floats or of pairs along them.
+/// One summand of a weight gradient: a^T b over the rows of the slab, of floats or of pairs along them (of
+/// which `a` was made as a left factor, see PackPairs).
 struct GradientTerm {
   MatrixView<const float> a;  // (rows, inputs of the weight)
   MatrixView<const float> b;  // (rows, outputs of the weight)
