@@ -1,8 +1,9 @@
 """AMX, the tile unit of Intel's processors: its model, its machine code, and who may meet it.
 
 No processor of the tests need have one. The model (cpp/kernels/tile_model.h) is compared with the manual's
-definition in exact arithmetic; training on the model with the oracle (test_matmul_precision.py); and the machine
-code, whose instructions a processor without tiles hands to a signal handler, with training on the model.
+definition in exact arithmetic; training on the model with the oracle (test_matmul_precision.py); and the
+machine code, whose instructions a processor without tiles hands to a signal handler, with training on the
+model.
 """
 
 from __future__ import annotations
@@ -21,9 +22,18 @@ import numpy.typing as npt
 import pytest
 
 import diabolo
-from core_helpers import EMULATED_ISAS, ISAS, built, forced_isa, native_folder, native_program, require_tools, run
+from core_helpers import (
+    EMULATED_ISAS,
+    ISAS,
+    built,
+    forced_isa,
+    native_folder,
+    native_program,
+    require_tools,
+    run,
+)
 from diabolo import AutoEncoder
-from test_symbols import kernel_object
+from test_symbols import kernel_object, symbols
 
 pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86-64")
 
@@ -62,9 +72,10 @@ def dot_product(total: int, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> 
 
 
 def tiles(seed: int, scale: float, spread: int) -> Words:
-    """Return (3, 16, 16) words: a tile of float32 sums, and two of pairs with exponents about `spread` apart."""
+    """Return (3, 16, 16) words: a tile of float32 sums, and two of pairs, with exponents `spread` about."""
     random = np.random.default_rng(seed)
-    values = random.normal(size=(3, 16, 32)) * scale * 2.0 ** random.integers(-spread, spread + 1, (3, 16, 32))
+    values = scale * random.normal(size=(3, 16, 32))
+    values *= 2.0 ** random.integers(-spread, spread + 1, values.shape)
     values[random.random(values.shape) < 0.05] = 0.0
     words = values.astype(np.float32).view(np.uint32)
     result = words[:, :, 1::2] & 0xFFFF0000 | words[:, :, ::2] >> 16
@@ -121,7 +132,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_model_refuses_what_a_processor_would(fault: str) -> None:
-    done = subprocess.run([native_program("tile_unit"), fault], stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [native_program("tile_unit"), fault], stderr=subprocess.PIPE, text=True, check=False
+    )
     assert done.returncode < 0
     assert FAULTS[fault] in done.stderr
 
@@ -199,12 +212,12 @@ def test_kernel_loads_one_tile_for_each_product() -> None:
 
 @pytest.mark.parametrize("level", ["O1", "O3"])
 def test_tiles_shows_one_table_and_calls_nothing(level: str) -> None:
-    require_tools("nm")
     for isa, tables in (("amx", {"on_avx512_bf16"}), ("amx_emulated", {"on_avx512", "on_avx2"})):
-        found = [line.split()[-2:] for line in run(["nm", "--demangle", kernel_object(isa, level)]).splitlines()]
-        defined = {" ".join(words[1:]) for words in found if words[0].isupper() and words[0] != "U"}
-        assert defined == {f"diabolo::kernels::{isa}::{table}" for table in tables}
-        assert not [words for words in found if words[0] in "WwVvu"]
+        found = symbols(kernel_object(isa, level))
+        shown = {name for kind, name in found if kind.isupper() and kind != "U"}
+        prefix = f"_ZN7diabolo7kernels{len(isa)}{isa}"
+        assert shown == {f"{prefix}{len(table)}{table}E" for table in tables}
+        assert not [name for kind, name in found if kind in "WwVvuC"]
 
 
 def test_tile_instructions_stand_in_one_object() -> None:

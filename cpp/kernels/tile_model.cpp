@@ -12,12 +12,14 @@
 namespace diabolo::kernels {
 namespace {
 
-constexpr std::uint32_t kSecond = 0xffff0000u;  // the second number of a pair, as a float32
-
 /// A float32; denormals count as zero.
 float number(std::uint32_t bits) {
-  if ((bits & 0x7f800000u) == 0) bits &= 0x80000000u;
-  return std::bit_cast<float>(bits);
+  return std::bit_cast<float>((bits & 0x7f800000u) == 0 ? bits & 0x80000000u : bits);
+}
+
+/// The first or second bfloat16 of a pair, a float32 without its lower half.
+float number_of_pair(std::uint32_t pair, int half) {
+  return number(half == 0 ? pair << 16 : pair & 0xffff0000u);
 }
 
 /// x y + z, rounded once to nearest, ties to even; what is tiny after rounding becomes a zero of its sign,
@@ -28,7 +30,7 @@ float multiply_add(float x, float y, float z) {
   // Rounded to 24 bits, what is less than this is less than 2^-126, the least normal number.
   constexpr double tiny = 0x1p-126 * (1.0 - 0x1p-25);
   const double sum = static_cast<double>(x) * static_cast<double>(y) + static_cast<double>(z);
-  return static_cast<float>(std::abs(sum) < tiny ? 0.0 * sum : sum);
+  return static_cast<float>(sum * (std::abs(sum) < tiny ? 0.0 : 1.0));
 }
 
 }  // namespace
@@ -90,18 +92,17 @@ void TileModel::add_products(int sum, int left, int right) {
     tile_fault("the tiles of a product do not fit together");
   }
   for (int i = 0; i < rows; ++i) {
-    float firsts[kTileLanes] = {};
-    float seconds[kTileLanes] = {};
+    float sums[2][kTileLanes] = {};
     for (int k = 0; k < pairs; ++k) {
-      const std::uint32_t x = tiles_[left].row[i][k];
-      for (int j = 0; j < columns; ++j) {
-        const std::uint32_t y = tiles_[right].row[k][j];
-        firsts[j] = multiply_add(number(x << 16), number(y << 16), firsts[j]);
-        seconds[j] = multiply_add(number(x & kSecond), number(y & kSecond), seconds[j]);
+      for (int half = 0; half < 2; ++half) {
+        const float x = number_of_pair(tiles_[left].row[i][k], half);
+        float y[kTileLanes];
+        for (int j = 0; j < kTileLanes; ++j) y[j] = number_of_pair(tiles_[right].row[k][j], half);
+        for (int j = 0; j < kTileLanes; ++j) sums[half][j] = multiply_add(x, y[j], sums[half][j]);
       }
     }
     for (int j = 0; j < columns; ++j) {
-      const float both = multiply_add(1.0f, firsts[j], seconds[j]);
+      const float both = multiply_add(1.0f, sums[0][j], sums[1][j]);
       const float total = multiply_add(1.0f, number(tiles_[sum].row[i][j]), both);
       tiles_[sum].row[i][j] = std::bit_cast<std::uint32_t>(total);
     }
