@@ -178,7 +178,7 @@ def test_reconstruct(
 ) -> None:
     monkeypatch.setenv("DIABOLO_ISA", isa)
     X = np.random.default_rng(0).random((STEPS * BATCH_SIZE, widths[0]), dtype=np.float32)
-    model, rows = core_model(initial_weights(widths, SEED)), _core.Rows(X)
+    model, rows = core_model(initial_weights(widths, SEED), "float32"), _core.Rows(X)
     benchmark.pedantic(model.reconstruct, args=(rows, 1), rounds=20, warmup_rounds=2)
     if benchmark.enabled:
         operations = len(X) * 2 * multiplications(widths)

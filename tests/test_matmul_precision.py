@@ -33,7 +33,7 @@ from diabolo import AutoEncoder, MatmulPrecisionWarning, _core
 from reference import loss_and_gradients
 
 PRECISIONS = ["bfloat16_3x", "bfloat16"]
-THREADS = [1, 2, 3, 7]
+THREADS = [1, 2, 3, 9]  # of more than 8 a slab has several blocks of rows
 ALL_ISAS = ISAS + EMULATED_ISAS
 
 # Normwise, against float64 (measured on these networks: 5e-7, 5e-6, 3e-3).
@@ -165,11 +165,13 @@ def test_one_outcome(precision: str, settings: dict[str, Any], tied: bool) -> No
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_training_goes_as_in_float32(precision: str) -> None:
+@pytest.mark.parametrize("isa", [None, *EMULATED_ISAS])
+def test_training_goes_as_in_float32(isa: str | None, precision: str) -> None:
+    """Through `fit`, whose hook runs meanwhile: a tile unit is released for it, and prepared again."""
     x = data(500, 64) ** 2
     losses = {}
     for name in ("float32", precision):
-        with forced():
+        with forced(isa):
             ae = AutoEncoder(
                 16, hidden_layer_sizes=(48,), epochs=20, random_state=0, batch_size=64, matmul_precision=name
             ).fit(x)

@@ -89,8 +89,8 @@ template <const KernelTable& base>
 bool dense_weight_gradient(const DenseWeightGradient& g) {
   const Terms terms(g);
   if (g.copies.products == Products::float32 || terms.pair_count == 0) return base.dense_weight_gradient(g);
-  alignas(64) float sum[kUnitRows * kMostColumns] = {};
-  alignas(64) float product[kUnitRows * kMostColumns] = {};
+  alignas(64) float sum[kUnitRows * kMostColumns];
+  alignas(64) float product[kUnitRows * kMostColumns];
   const Index unit_rows = g.inputs - g.unit_row < kUnitRows ? g.inputs - g.unit_row : kUnitRows;
   const Index size = unit_rows * g.width;
   bool begun = g.add_stored;

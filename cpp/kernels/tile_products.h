@@ -215,8 +215,9 @@ DIABOLO_INLINE void add_columns(const GradientTerm& term, Index first, Index cou
   Sums::add({{a[0], a[1]}, kTile, 0}, {{b[0], b[1]}, kTile, 0}, 1);
 }
 
-/// One unit of a weight gradient for one block of rows:  out (unit rows, width) = the sum of the terms' a^T
-/// b, where both exist. Up to 15 rows and columns too many are computed, from padding; nobody reads them.
+/// One unit of a weight gradient for one block of rows:  out (unit rows, width) = the terms' sum of a^T b.
+/// Up to 15 rows and columns too many are computed, from padding; nobody reads them. Whole tiles past the
+/// last column are zeros.
 template <class Unit>
 void multiply_unit(const DenseWeightGradient& g, const PairTerms& pairs, Index first, Index count,
                    Index unit_rows, float* out) {
@@ -236,6 +237,10 @@ void multiply_unit(const DenseWeightGradient& g, const PairTerms& pairs, Index f
         Sums::store(out + i * g.width + j, g.width);
       });
     }
+  }
+  const Index computed = (used + kTile - 1) / kTile * kTile;
+  for (Index i = 0; i < unit_rows && computed < g.width; ++i) {
+    for (Index j = computed; j < g.width; ++j) out[i * g.width + j] = 0.0f;
   }
 }
 
