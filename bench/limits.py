@@ -17,7 +17,7 @@ from kernel_program import KernelTimer, build
 from machine import caches, load_note, machine_facts
 from report import table
 
-# What the peaks count as.
+# What the peaks count as that are not of multiply-adds in float32.
 PRECISION = {"avx512_bf16": "bfloat16", "amx_bf16": "bfloat16"}
 
 DEFAULT_CACHES = {"L1d": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}  # where the system does not say
@@ -61,6 +61,8 @@ def measure(timer: KernelTimer, threads: list[int]) -> dict[str, Any]:
 
 def lines(document: dict[str, Any]) -> list[str]:
     peaks = [[p["name"], p["precision"], p["threads"], f"{p['gflops']:,.0f}"] for p in document["peaks"]]
+    measured = {p["name"] for p in document["peaks"]}
+    peaks += [[name, form, "-", "not measured"] for name, form in PRECISION.items() if name not in measured]
     bytes_ = [
         [
             b["level"],

@@ -32,6 +32,8 @@ PRODUCTS = [
     "weight_gradient",
     "weight_gradient_adam",
 ]
+# Instruction sets with a unit for pairs of bfloat16, and the names of its peaks.
+PAIR_PEAKS = {"avx512_bf16": "dot avx512_bf16", "amx": "dot amx_bf16"}
 PASSES = ["bias_gradient", "stored_update", "transpose"]
 FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "erf", "softplus", "gelu", "silu"]
 FUNCTION_COUNT = 4096  # input and output in the first-level cache
@@ -80,6 +82,28 @@ def test_product(
 ) -> None:
     best = run_kernel(benchmark, kernel_timer, kernel, isa, *shape)
     report(isa, "GFLOP/s", 1e-9 * benchmark.extra_info["operations"] / best)
+
+
+@pytest.mark.benchmark(timer=kernel_clock, group="products of bfloat16")
+@shapes
+@pytest.mark.parametrize("kernel", [*PRODUCTS, "pack_input", "pack_delta"])
+@pytest.mark.parametrize("form", ["bfloat16", "bfloat16_3x"])
+@pytest.mark.parametrize("isa", [isa for isa in ISAS if isa in PAIR_PEAKS])
+def test_pairs(
+    benchmark: BenchmarkFixture,
+    kernel_timer: KernelTimer,
+    report: Report,
+    isa: str,
+    form: str,
+    kernel: str,
+    shape: tuple[int, int, int],
+) -> None:
+    """Rates count each product of two numbers once, whatever it is made of."""
+    best = run_kernel(benchmark, kernel_timer, kernel, isa, *shape, form)
+    if kernel in PRODUCTS:
+        report(PAIR_PEAKS[isa], "GFLOP/s", 1e-9 * benchmark.extra_info["operations"] / best)
+    else:
+        report(isa, "ns/element", 1e9 * best / benchmark.extra_info["elements"])
 
 
 @pytest.mark.benchmark(timer=kernel_clock, group="passes")
@@ -154,7 +178,7 @@ def test_reconstruct(
 ) -> None:
     monkeypatch.setenv("DIABOLO_ISA", isa)
     X = np.random.default_rng(0).random((STEPS * BATCH_SIZE, widths[0]), dtype=np.float32)
-    model, rows = core_model(initial_weights(widths, SEED)), _core.Rows(X)
+    model, rows = core_model(initial_weights(widths, SEED), "float32"), _core.Rows(X)
     benchmark.pedantic(model.reconstruct, args=(rows, 1), rounds=20, warmup_rounds=2)
     if benchmark.enabled:
         operations = len(X) * 2 * multiplications(widths)

@@ -33,8 +33,11 @@ Float32Array = npt.NDArray[np.float32]
 # What a machine of this kind can have, slowest first, and what this one has.
 X86_ISAS = ["baseline", "avx2", "avx512", "avx512_bf16"]
 KNOWN_ISAS = ["neon"] if platform.machine() in ("aarch64", "arm64") else X86_ISAS
+TILE_ISAS = ["amx", "amx_emulated"]  # as another, but for products of bfloat16
 ISAS = _core.available_isas()
 FUSED_ISAS = [isa for isa in ISAS if isa != "baseline"]  # with fused multiply-add: these agree bit for bit
+# In no list, but there for who names it: a model of the tile unit under the best of these.
+EMULATED_ISAS = ["amx_emulated"] if FUSED_ISAS else []
 
 ACTIVATIONS = list(reference.ACTIVATIONS)
 LOSSES = list(reference.LOSSES)

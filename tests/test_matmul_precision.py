@@ -15,8 +15,11 @@ import pytest
 
 import diabolo
 from core_helpers import (
+    AWKWARD_ROWS,
     AWKWARD_WIDTHS,
+    EMULATED_ISAS,
     ISAS,
+    TILE_ISAS,
     Architecture,
     Float32Array,
     completed_weights,
@@ -30,7 +33,8 @@ from diabolo import AutoEncoder, MatmulPrecisionWarning, _core
 from reference import loss_and_gradients
 
 PRECISIONS = ["bfloat16_3x", "bfloat16"]
-THREADS = [1, 2, 3, 7]
+THREADS = [1, 2, 3, 9]  # of more than 8 a slab has several blocks of rows
+ALL_ISAS = ISAS + EMULATED_ISAS
 
 # Normwise, against float64 (measured on these networks: 5e-7, 5e-6, 3e-3).
 GRADIENT_TOLERANCE = {"float32": 5e-6, "bfloat16_3x": 3e-5, "bfloat16": 1e-2}
@@ -65,7 +69,7 @@ def network(precision: str, widths: list[int], *, tied: bool = False) -> Archite
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", ALL_ISAS)
 @pytest.mark.parametrize("width", AWKWARD_WIDTHS)
 def test_a_layer_computes_what_its_definition_says(isa: str, precision: str, width: int) -> None:
     x = (data(29, width) - 0.5).astype(np.float32)
@@ -81,8 +85,28 @@ def test_a_layer_computes_what_its_definition_says(isa: str, precision: str, wid
     assert precision == "bfloat16_3x" or np.abs(got - x @ weights["encoder.0.kernel"]).max() > 1e-5
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("isa", EMULATED_ISAS)
+@pytest.mark.parametrize("rows", [*AWKWARD_ROWS, 15, 16, 31, 33, 48])
+def test_rows_of_any_number_on_tiles(isa: str, precision: str, rows: int) -> None:
+    """Forward and both gradients, around the height of a tile and the rows that a tile of pairs sums over."""
+    architecture = Architecture([50, 35, 50], ["tanh", "identity"], products=precision)
+    x = data(rows, 50)
+    with forced(isa):
+        model = architecture.trained_looking_model(isa)
+        of = trainer(model, x, loss="mse", batch_size=rows)
+        loss, _, gradients = of.gradients(_core.Rows(x))
+        reconstruction = model.reconstruct(_core.Rows(x), 2)
+    expected = loss_and_gradients(architecture.layers, model.get_weights(), x, x, "mse")
+    tolerance = GRADIENT_TOLERANCE[precision]
+    assert loss == pytest.approx(expected.loss, rel=tolerance)
+    assert ((reconstruction - x) ** 2).mean() == pytest.approx(expected.loss, rel=tolerance)
+    for name, gradient in expected.gradients.items():
+        assert relative_error(gradients[name], gradient) <= tolerance, name
+
+
 @pytest.mark.parametrize("precision", ["float32", *PRECISIONS])
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", ALL_ISAS)
 @pytest.mark.parametrize(("rows", "tied"), [(33, False), (300, True)])
 def test_gradients_follow_the_oracle(isa: str, precision: str, rows: int, tied: bool) -> None:
     architecture = network(precision, [65, 48, 17, 48, 65], tied=tied)
@@ -115,7 +139,10 @@ def test_gradients_follow_the_oracle(isa: str, precision: str, rows: int, tied: 
 )
 @pytest.mark.parametrize("tied", [False, True], ids=["free", "tied"])
 def test_one_outcome(precision: str, settings: dict[str, Any], tied: bool) -> None:
-    """The same bits for any number of threads and on every instruction set: products of pairs are exact."""
+    """The same bits for any number of threads and on every instruction set: products of pairs are exact.
+
+    A tile unit sums in an order of its own.
+    """
     architecture = network(precision, [137, 250, 33, 250, 137], tied=tied)
     x = data(701, 137)
 
@@ -126,19 +153,25 @@ def test_one_outcome(precision: str, settings: dict[str, Any], tied: bool) -> No
         assert report.outcome == "completed"
         return digest(completed_weights(of)), report.loss
 
-    outcomes = {(isa, threads): outcome(isa, threads) for isa in ISAS for threads in THREADS}
-    by_isa = {isa: {outcomes[isa, threads] for threads in THREADS} for isa in ISAS}
+    outcomes = {(isa, threads): outcome(isa, threads) for isa in ALL_ISAS for threads in THREADS}
+    by_isa = {isa: {outcomes[isa, threads] for threads in THREADS} for isa in ALL_ISAS}
     assert all(len(found) == 1 for found in by_isa.values())
-    fused = {isa: found for isa, found in by_isa.items() if isa != "baseline"}  # its update is not fused
-    assert len(set().union(*fused.values())) == 1
+    # The baseline's update is not fused.
+    vectors = [found for isa, found in by_isa.items() if isa not in ("baseline", *TILE_ISAS)]
+    tiles = [found for isa, found in by_isa.items() if isa in TILE_ISAS]
+    assert len(set().union(*vectors)) == 1
+    assert len(set().union(*tiles)) <= 1
+    assert not set().union(*vectors) & set().union(*tiles)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_training_goes_as_in_float32(precision: str) -> None:
+@pytest.mark.parametrize("isa", [None, *EMULATED_ISAS])
+def test_training_goes_as_in_float32(isa: str | None, precision: str) -> None:
+    """Through `fit`, whose hook runs meanwhile: a tile unit is released for it, and prepared again."""
     x = data(500, 64) ** 2
     losses = {}
     for name in ("float32", precision):
-        with forced():
+        with forced(isa):
             ae = AutoEncoder(
                 16, hidden_layer_sizes=(48,), epochs=20, random_state=0, batch_size=64, matmul_precision=name
             ).fit(x)
@@ -164,7 +197,7 @@ def test_float32_where_it_is_as_fast(isa: str, precision: str) -> None:
         ae = fitted(precision)
     plain = fitted("float32")
     if ae.matmul_precision_used_ == precision:
-        assert (isa, precision) == ("avx512_bf16", "bfloat16")
+        assert (isa, precision) in {("avx512_bf16", "bfloat16"), ("amx", "bfloat16"), ("amx", "bfloat16_3x")}
         assert not caught
         return
     assert ae.matmul_precision_used_ == "float32"

@@ -19,6 +19,7 @@ from sklearn.preprocessing import MaxAbsScaler
 import diabolo
 import reference
 from core_helpers import (
+    EMULATED_ISAS,
     FUSED_ISAS,
     ISAS,
     Architecture,
@@ -139,9 +140,14 @@ def test_the_same_bits_as_dense_rows(settings: dict[str, Any], rule: str) -> Non
 
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("precision", ["bfloat16_3x", "bfloat16"])
-def test_less_precise_products(precision: str, tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("isa", [None, *EMULATED_ISAS])
+def test_less_precise_products(
+    isa: str | None, precision: str, tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stored elements are multiplied as float32; the other layers as they are asked to."""
     monkeypatch.setenv("DIABOLO_FORCE_MATMUL_PRECISION", "1")
+    if isa is not None:
+        monkeypatch.setenv("DIABOLO_ISA", isa)
     architecture = hourglass([130, 33, 5], "tanh", tied=tied)
     X = counts(600, 130)
     specs = [
@@ -160,12 +166,13 @@ def test_less_precise_products(precision: str, tied: bool, monkeypatch: pytest.M
     for name, gradient in gradients.items():
         tolerance = 1e-2 if precision == "bfloat16" else 3e-5
         assert 1e-7 < relative_error(gradient, expected.gradients[name]) < tolerance, name
-    digests = set()
-    for threads in (1, 2, 5):
-        of = trainer(model, rows_of(X), batch_size=50, threads=threads)
-        assert of.run_epoch(None).outcome == "completed"
-        digests.add(digest(completed_weights(of)))
-    assert len(digests) == 1
+    for batch_size in (50, 600):  # of one slab, and of several, more or less according to the threads
+        digests = set()
+        for threads in (1, 2, 5, 9):
+            of = trainer(model, rows_of(X), batch_size=batch_size, threads=threads)
+            assert of.run_epoch(None).outcome == "completed"
+            digests.add(digest(completed_weights(of)))
+        assert len(digests) == 1
 
 
 @pytest.mark.parametrize("index_type", [np.int32, np.int64])

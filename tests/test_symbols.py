@@ -15,6 +15,7 @@ import pytest
 from core_helpers import (
     AARCH64_COMPILER,
     KNOWN_ISAS,
+    TILE_ISAS,
     X86_ISAS,
     aarch64_folder,
     built,
@@ -24,6 +25,9 @@ from core_helpers import (
 )
 
 X86 = "baseline" in KNOWN_ISAS
+
+# Compiled once per instruction set.
+KERNEL_OBJECTS = ("kernels.cpp", "tile_products.cpp")
 
 # What a compiler may call for copying and clearing, and what some distributions add on their own.
 FROM_OUTSIDE = {"memcpy", "memset", "memmove", "memcmp", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
@@ -37,7 +41,7 @@ LIBM = re.compile(
 
 def kernel_object(isa: str, level: str) -> Path:
     """Return the object of an instruction set, compiled at that level; at -O3 it is the library's own."""
-    if isa in KNOWN_ISAS:
+    if isa in KNOWN_ISAS + TILE_ISAS:
         folder = native_folder()
         built(folder)
     else:
@@ -91,15 +95,16 @@ def test_wide_registers_stay_in_their_objects() -> None:
     for line in run(["objdump", "--disassemble", "--no-show-raw-insn", library]).splitlines():
         if match := re.match(r"^(\S+):\s+file format", line):
             member = match[1]
-            seen = sum(name.startswith("kernels.cpp") for name in widest)
-            member += f" {seen}" if member.startswith("kernels.cpp") else ""
+            seen = sum(name.startswith(KERNEL_OBJECTS) for name in widest)
+            member += f" {seen}" if member.startswith(KERNEL_OBJECTS) else ""
             widest[member] = ""
         for register in re.findall(r"%([xyz])mm", line):
             widest[member] = max(widest[member], register)
         # AVX's three-operand forms of 128-bit instructions name only %xmm.
         if re.search(r"\tv[a-z0-9]+\s.*%xmm", line):
             widest[member] = max(widest[member], "y")
-    kernels = sorted(width for name, width in widest.items() if name.startswith("kernels.cpp"))
-    assert kernels == ["x", "y", "z", "z"]
-    others = {name for name, width in widest.items() if width > "x" and not name.startswith("kernels.cpp")}
+    kernels = sorted(width for name, width in widest.items() if name.startswith(KERNEL_OBJECTS))
+    # baseline and the model of a tile unit; avx2; avx512, avx512_bf16 and amx
+    assert kernels == ["x", "x", "y", "z", "z", "z"]
+    others = {name for name, width in widest.items() if width > "x" and not name.startswith(KERNEL_OBJECTS)}
     assert not others

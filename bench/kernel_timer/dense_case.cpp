@@ -32,12 +32,14 @@ kernels::UpdateRule adam() {
 
 }  // namespace
 
-DenseCase::DenseCase(const kernels::KernelTable& table, Index rows, Index inputs, Index outputs)
+DenseCase::DenseCase(const kernels::KernelTable& table, Index rows, Index inputs, Index outputs,
+                     kernels::Products products)
     : table_(table),
       rows_(rows),
       inputs_(inputs),
       outputs_(outputs),
-      kernel_(plan_.add_kernel(table, "kernel", inputs, outputs, true, kernels::Products::float32)),
+      products_(products),
+      kernel_(plan_.add_kernel(table, "kernel", inputs, outputs, true, products)),
       bias_(plan_.add_vector("bias", outputs)),
       parameters_(table, plan_, diabolo::Purpose::training),
       adam_(adam()),
@@ -46,8 +48,16 @@ DenseCase::DenseCase(const kernels::KernelTable& table, Index rows, Index inputs
       y_(booking_.book(rows, outputs)),
       delta_(booking_.book(rows, outputs)),
       target_(booking_.book(rows, outputs)),
+      booked_input_pairs_(diabolo::book_pairs(booking_, rows, inputs, products, {true, true, true})),
+      booked_delta_pairs_(diabolo::book_pairs(booking_, rows, outputs, products, {true, true, false})),
       workspace_(booking_),
+      input_pairs_(diabolo::lay_out(booked_input_pairs_, workspace_)),
+      delta_pairs_(diabolo::lay_out(booked_delta_pairs_, workspace_)),
       lanes_(rows * kernels::kGroup) {
+  if (products != kernels::Products::float32) {
+    if (!kernels::acquire_pair_unit(table)) throw std::runtime_error("the system lends no tiles.");
+    if (table.prepare_thread != nullptr) table.prepare_thread();
+  }
   parameters_.add_moments(2);
   parameters_.add_gradient();
   std::mt19937 engine;
@@ -64,12 +74,15 @@ DenseCase::DenseCase(const kernels::KernelTable& table, Index rows, Index inputs
   fill(workspace_.view(x_), [&] { return std::max(0.0f, normal(engine)); });
   fill(workspace_.view(delta_), [&] { return 1e-3f * normal(engine); });
   fill(workspace_.view(target_), [&] { return std::generate_canonical<float, 24>(engine); });
+  if (products == kernels::Products::float32) return;
+  pack_input();
+  pack_delta();
 }
 
 std::vector<std::string> DenseCase::kernels() {
-  return {"forward",        "forward_gelu",    "forward_loss",
-          "input_gradient", "weight_gradient", "weight_gradient_adam",
-          "bias_gradient",  "stored_update",   "transpose"};
+  return {"forward",         "forward_gelu",         "forward_loss",  "input_gradient",
+          "weight_gradient", "weight_gradient_adam", "bias_gradient", "stored_update",
+          "transpose",       "pack_input",           "pack_delta"};
 }
 
 Work DenseCase::work(const std::string& kernel) {
@@ -102,14 +115,17 @@ Work DenseCase::work(const std::string& kernel) {
   if (kernel == "weight_gradient_adam") {
     return {[this] { weight_gradient(kernels::GradientUse::update); }, product, inputs * outputs};
   }
+  const bool floats = products_ == kernels::Products::float32;
+  if (kernel == "pack_input" && !floats) return {[this] { pack_input(); }, 0.0, rows * inputs};
+  if (kernel == "pack_delta" && !floats) return {[this] { pack_delta(); }, 0.0, rows * outputs};
   if (kernel == "bias_gradient") return {[this] { bias_gradient(); }, 0.0, rows * outputs};
   if (kernel == "stored_update") {
     weight_gradient(kernels::GradientUse::store);
     return {[this] { stored_update(); }, 0.0, inputs * outputs};
   }
   if (kernel == "transpose") {
-    return {[this] { table_.copy_weights(parameters_.panels(kernel_), parameters_.copies(kernel_)); }, 0.0,
-            inputs * outputs};
+    return {[this] { table_.copy_weights(parameters_.float_panels(kernel_), parameters_.copies(kernel_)); },
+            0.0, inputs * outputs};
   }
   std::string names;
   for (const std::string& name : kernels()) names += " " + name;
@@ -118,7 +134,10 @@ Work DenseCase::work(const std::string& kernel) {
 
 void DenseCase::forward(kernels::Activation activation, const kernels::LossEpilogue* loss) {
   kernels::DenseForward f;
-  f.x = constant(workspace_.view(x_));
+  f.products = products_;
+  const bool floats = products_ == kernels::Products::float32;
+  f.x = constant(floats ? workspace_.view(x_) : input_pairs_.along_columns[0]);
+  f.x_low = constant(input_pairs_.along_columns[1]);
   f.weights = parameters_.panels(kernel_);
   f.panels = {0, f.weights.count()};
   f.bias = parameters_.weights(bias_);
@@ -133,7 +152,10 @@ void DenseCase::forward(kernels::Activation activation, const kernels::LossEpilo
 
 void DenseCase::input_gradient() {
   kernels::DenseInputGradient g;
-  g.delta = constant(workspace_.view(delta_));
+  g.products = products_;
+  const bool floats = products_ == kernels::Products::float32;
+  g.delta = constant(floats ? workspace_.view(delta_) : delta_pairs_.along_columns[0]);
+  g.delta_low = constant(delta_pairs_.along_columns[1]);
   g.transposed = parameters_.transposed_panels(kernel_);
   g.panels = {0, g.transposed.count()};
   g.below.activation = kernels::Activation::relu;
@@ -151,11 +173,22 @@ void DenseCase::for_each_unit(const Unit& unit) const {
 }
 
 void DenseCase::weight_gradient(kernels::GradientUse use) {
-  const kernels::GradientTerm term{constant(workspace_.view(x_)), constant(workspace_.view(delta_))};
+  const auto pairs_of = [&](MatrixView<float> m) {
+    m.rows = kernels::terms_of(rows_, products_);
+    return constant(m);
+  };
+  const auto& a = input_pairs_.along_rows;
+  const auto& b = delta_pairs_.along_rows;
+  const bool floats = products_ == kernels::Products::float32;
+  const kernels::GradientTerm of_floats{constant(workspace_.view(x_)), constant(workspace_.view(delta_))};
+  const kernels::GradientTerm terms[] = {
+      floats ? of_floats : kernels::GradientTerm{pairs_of(a[0]), pairs_of(b[0])},
+      {pairs_of(a[0]), pairs_of(b[1])},
+      {pairs_of(a[1]), pairs_of(b[0])}};
   const diabolo::Parameter& p = parameters_.at(kernel_);
   kernels::DenseWeightGradient g;
-  g.terms = &term;
-  g.term_count = 1;
+  g.terms = terms;
+  g.term_count = products_ == kernels::Products::bfloat16_3x ? 3 : 1;
   g.inputs = inputs_;
   g.outputs = outputs_;
   g.width = p.width;
@@ -171,6 +204,12 @@ void DenseCase::weight_gradient(kernels::GradientUse use) {
     g.panel = panel;
     (void)table_.dense_weight_gradient(g);
   });
+}
+
+void DenseCase::pack_input() { diabolo::pack_pairs(table_, workspace_.view(x_), input_pairs_, {0, rows_}); }
+
+void DenseCase::pack_delta() {
+  diabolo::pack_pairs(table_, workspace_.view(delta_), delta_pairs_, {0, rows_});
 }
 
 void DenseCase::bias_gradient() {

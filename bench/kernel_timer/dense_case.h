@@ -1,5 +1,5 @@
-// DenseCase: one dense layer of given size with all its buffers, and its kernels one by one as the trainer
-// calls them. It measures nothing.
+// DenseCase: one dense layer of given size and form of products with all its buffers, and its kernels one by
+// one as the trainer calls them. It measures nothing.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include "base/aligned.h"
 #include "base/workspace.h"
 #include "kernels/kernels.h"
+#include "model/pairs.h"
 #include "model/parameters.h"
 
 /// Something to time, and what a call of it amounts to.
@@ -21,9 +22,10 @@ struct Work {
 class DenseCase {
  public:
   /// `rows` of a batch through a layer (inputs, outputs) that stands on a relu layer; panels as wide as a
-  /// network of this table would have them.
+  /// network of this table would have them. Prepares the running thread for the products. Throws
+  /// std::runtime_error where the system does not lend what they need.
   DenseCase(const diabolo::kernels::KernelTable& table, diabolo::Index rows, diabolo::Index inputs,
-            diabolo::Index outputs);
+            diabolo::Index outputs, diabolo::kernels::Products products);
 
   /// The kernels that `work` knows.
   [[nodiscard]] static std::vector<std::string> kernels();
@@ -32,9 +34,13 @@ class DenseCase {
   [[nodiscard]] Work work(const std::string& kernel);
 
  private:
+  using MatrixOfFloats = diabolo::MatrixView<float>;
+
   void forward(diabolo::kernels::Activation activation, const diabolo::kernels::LossEpilogue* loss);
   void input_gradient();
   void weight_gradient(diabolo::kernels::GradientUse use);
+  void pack_input();
+  void pack_delta();
   void bias_gradient();
   void stored_update();
 
@@ -46,6 +52,7 @@ class DenseCase {
   diabolo::Index rows_;
   diabolo::Index inputs_;
   diabolo::Index outputs_;
+  diabolo::kernels::Products products_;
   diabolo::ParameterPlan plan_;
   int kernel_;
   int bias_;
@@ -57,6 +64,10 @@ class DenseCase {
   diabolo::WorkspacePlan::Buffer y_;        // (rows, outputs)
   diabolo::WorkspacePlan::Buffer delta_;    // (rows, outputs)
   diabolo::WorkspacePlan::Buffer target_;   // (rows, outputs)
+  diabolo::Pairs<diabolo::WorkspacePlan::Buffer> booked_input_pairs_;
+  diabolo::Pairs<diabolo::WorkspacePlan::Buffer> booked_delta_pairs_;
   diabolo::Workspace workspace_;
+  diabolo::Pairs<MatrixOfFloats> input_pairs_;
+  diabolo::Pairs<MatrixOfFloats> delta_pairs_;
   diabolo::AlignedBuffer<float> lanes_;  // (rows, 16)
 };

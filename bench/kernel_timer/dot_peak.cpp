@@ -3,11 +3,10 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <cstring>
+
+#include "kernels/amx_support.h"
 
 namespace dot_peak {
 namespace {
@@ -75,25 +74,12 @@ __attribute__((target("amx-tile,amx-bf16"))) double run_amx_bf16(long iterations
   return 4.0 * 2.0 * 16 * 16 * 32 * static_cast<double>(iterations);
 }
 
-bool system_lends_tiles() {
-  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-  constexpr long kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
 }  // namespace
 
 Run avx512_bf16() { return __builtin_cpu_supports("avx512bf16") ? run_avx512_bf16 : nullptr; }
 
 Run amx_bf16() {
-  // CPUID, leaf 7: AMX-BF16 and AMX-TILE. Compilers' own names for them came late.
-  unsigned a = 7;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  const bool present = (d >> 22 & 1U) != 0 && (d >> 24 & 1U) != 0;
-  return present && system_lends_tiles() ? run_amx_bf16 : nullptr;
+  return diabolo::kernels::has_amx() && diabolo::kernels::acquire_amx() ? run_amx_bf16 : nullptr;
 }
 
 }  // namespace dot_peak

@@ -16,6 +16,7 @@
 #include "fma_peak.h"
 #include "kernels/kernels.h"
 #include "machine_limits.h"
+#include "model/layer_names.h"
 
 namespace {
 
@@ -30,6 +31,7 @@ constexpr const char* kUsage =
     "kernel_timer limit read|copy BYTES THREADS          bytes a second through a buffer a thread\n"
     "kernel_timer limit meeting|region THREADS           seconds of a meeting, of a parallel region\n"
     "kernel_timer KERNEL ISA ROWS INPUTS OUTPUTS         a dense layer's kernel\n"
+    "kernel_timer KERNEL ISA ROWS INPUTS OUTPUTS FORM    with products of float32, bfloat16_3x or bfloat16\n"
     "kernel_timer evaluate ISA FUNCTION COUNT            an elementary function\n"
     "with, before all else, --rounds N (default 20) and --milliseconds M, the least of a round (default 5)\n";
 
@@ -79,8 +81,10 @@ const std::vector<std::pair<std::string, fma_peak::Run>>& peaks() {
 
 Work peak_work(const std::string& isa) {
   (void)kernels::find_table(isa.c_str());  // throws if this machine cannot run it
+  // Levels that differ in products of pairs alone.
+  const std::string floats = isa == "avx512_bf16" || isa == "amx" ? "avx512" : isa;
   for (const auto& [name, run] : peaks()) {
-    if (name != isa) continue;
+    if (name != floats) continue;
     constexpr long kIterations = 100000;
     return {[run = run] { (void)run(kIterations); }, run(kIterations), 0.0};
   }
@@ -183,9 +187,11 @@ void run(std::vector<std::string> words) {
                     static_cast<double>(count)};
     return print(work, time_rounds(work.call, rounds));
   }
-  if (words.size() == 5) {
+  if (words.size() == 5 || words.size() == 6) {
+    const kernels::Products products =
+        words.size() == 5 ? kernels::Products::float32 : diabolo::value_of(diabolo::kProducts, words[5]);
     DenseCase dense(kernels::find_table(words[1].c_str()), positive(words[2]), positive(words[3]),
-                    positive(words[4]));
+                    positive(words[4]), products);
     const Work work = dense.work(words[0]);
     return print(work, time_rounds(work.call, rounds));
   }

@@ -72,13 +72,23 @@ bool Worker::poll(double cost) {
 
 void Worker::stop() { team_.stop_requested_.store(true, std::memory_order_relaxed); }
 
+void Team::prepare_thread() const {
+  set_float_state(working_float_state());
+  if (preparation_.prepare != nullptr) preparation_.prepare();
+}
+
+void Team::release_thread(unsigned float_state) const {
+  if (preparation_.release != nullptr) preparation_.release();
+  set_float_state(float_state);
+}
+
 void Team::ask_hook() {
   if (hook_ == nullptr) return;
   const auto now = Clock::now();
   if (now - last_poll_ < kPollInterval) return;
-  set_float_state(caller_state_);
+  release_thread(caller_state_);
   if (hook_->should_stop()) stop_requested_.store(true, std::memory_order_relaxed);
-  set_float_state(working_float_state());
+  prepare_thread();
   last_poll_ = Clock::now();
 }
 
@@ -132,10 +142,10 @@ bool Team::run_erased(ErasedBody call, const void* body) {
 
   const auto work = [&](int index, int count) {
     const unsigned before = float_state();
-    set_float_state(working_float_state());
+    prepare_thread();
     Worker worker(*this, index, count);
     call(body, worker);
-    set_float_state(before);
+    release_thread(before);
   };
   if (threads_ == 1 || forked) {
     expected_ = 1;

@@ -19,6 +19,13 @@ class PollHook {
   [[nodiscard]] virtual bool should_stop() noexcept = 0;
 };
 
+/// What a worker's thread is prepared with, beside its floating-point state, and released from when it has
+/// done, and while the hook runs. Null: nothing.
+struct ThreadPreparation {
+  void (*prepare)() = nullptr;
+  void (*release)() = nullptr;
+};
+
 /// Threads this process may use: OMP_NUM_THREADS if set, else the CPU affinity, cut by the cgroup's quota.
 [[nodiscard]] int usable_threads();
 
@@ -59,7 +66,8 @@ class Team {
  public:
   /// Fewer threads may come than are asked for: inside another parallel region, under a thread limit, after a
   /// fork.
-  explicit Team(int threads, PollHook* hook = nullptr) : threads_(threads), hook_(hook) {}
+  explicit Team(int threads, PollHook* hook = nullptr, ThreadPreparation preparation = {})
+      : threads_(threads), hook_(hook), preparation_(preparation) {}
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
@@ -78,11 +86,14 @@ class Team {
   using Clock = std::chrono::steady_clock;
 
   bool run_erased(ErasedBody call, const void* body);
+  void prepare_thread() const;
+  void release_thread(unsigned float_state) const;
   void ask_hook();
   bool meet(bool is_caller);
 
   const int threads_;
   PollHook* const hook_;
+  const ThreadPreparation preparation_;
   Clock::time_point last_poll_{};
   unsigned caller_state_ = 0;  // the caller's floating-point control word, for the hook
 

@@ -51,6 +51,10 @@ void add(const float* from, Index count, float* to) {
   for (Index i = 0; i < count; i += kLanes) store(to + i, load(to + i) + load(from + i));
 }
 
+Index rows_of_unit(const DenseWeightGradient& g) {
+  return g.inputs - g.unit_row < kUnitRows ? g.inputs - g.unit_row : kUnitRows;
+}
+
 /// sum (unit_rows, width) += the terms' products, block of rows by block of rows.
 void add_products(const DenseWeightGradient& g, Index unit_rows, bool begun, float* sum) {
   alignas(64) float product[kUnitBuffer];
@@ -123,19 +127,15 @@ void add_factored_weights(const DenseWeightGradient& g, const float* weights, In
   }
 }
 
-bool dense_weight_gradient(const DenseWeightGradient& g) {
-  alignas(64) float sum[kUnitBuffer];
-  const Index unit_rows = g.inputs - g.unit_row < kUnitRows ? g.inputs - g.unit_row : kUnitRows;
+void add_to_unit(const DenseWeightGradient& g, float* sum) { add_products(g, rows_of_unit(g), true, sum); }
+
+/// What follows when the sum of the terms' products is known.
+bool finish_weight_gradient(const DenseWeightGradient& g, float* sum) {
+  const Index unit_rows = rows_of_unit(g);
   const Index used = g.outputs - g.panel * g.width < g.width ? g.outputs - g.panel * g.width : g.width;
   const Index count = unit_rows * g.width;
   const Index offset = (g.panel * g.inputs + g.unit_row) * g.width;
 
-  if (g.add_stored) copy(g.gradient + offset, count, sum);
-  if (g.term_count > 0) {
-    add_products(g, unit_rows, g.add_stored, sum);
-  } else if (!g.add_stored) {
-    clear_padding(unit_rows, g.width, 0, sum);
-  }
   if (g.sparse_count > 0) add_sparse_products(g, unit_rows, used, sum);
   if (g.unit_factors.data != nullptr) add_factored_weights(g, g.weights + offset, unit_rows, sum);
   if (used < g.width) clear_padding(unit_rows, g.width, used, sum);
@@ -177,6 +177,18 @@ bool dense_weight_gradient(const DenseWeightGradient& g) {
   refresh_copies({weights, g.unit_row, unit_rows, g.width, g.panel * g.width, used, g.inputs, g.outputs},
                  g.copies);
   return finite;
+}
+
+bool dense_weight_gradient(const DenseWeightGradient& g) {
+  alignas(64) float sum[kUnitBuffer];
+  const Index unit_rows = rows_of_unit(g);
+  if (g.add_stored) copy(g.gradient + (g.panel * g.inputs + g.unit_row) * g.width, unit_rows * g.width, sum);
+  if (g.term_count > 0) {
+    add_products(g, unit_rows, g.add_stored, sum);
+  } else if (!g.add_stored) {
+    clear_padding(unit_rows, g.width, 0, sum);
+  }
+  return finish_weight_gradient(g, sum);
 }
 
 bool vector_gradient(const VectorGradient& g) {
@@ -248,12 +260,18 @@ const KernelTable table = {
     .fused = false,
 #endif
 #if defined(__AVX512BF16__)
-    .multiplies_pairs = true,
+    .pair_unit = PairUnit::vectors,
 #else
-    .multiplies_pairs = false,
+    .pair_unit = PairUnit::floats,
 #endif
     .panel_widths = kPanelWidths,
     .panel_width_count = kPanelWidthCount,
+    .prepare_thread = nullptr,
+    .release_thread = nullptr,
+    .parts = {.finish_forward = finish_forward,
+              .finish_input_gradient = finish_input_gradient,
+              .add_products = add_to_unit,
+              .finish_weight_gradient = finish_weight_gradient},
     .dense_forward = dense_forward,
     .dense_loss = finish_rows,
     .dense_input_gradient = dense_input_gradient,

@@ -1,5 +1,5 @@
 // Floats as pairs of bfloat16 numbers, the form that products of less than float32 precision take their
-// factors in (kernels.h, Products), and what two-way splitting leaves over.
+// factors in (kernels/arguments/products.h), and what two-way splitting leaves over.
 #pragma once
 
 #include "kernels/kernels.h"

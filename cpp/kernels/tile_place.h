@@ -1,19 +1,10 @@
-// Where a finished tile stands, where its elements go, and where those it is compared with come from.
+// Where a finished tile's elements go, and where those it is compared with come from.
 #pragma once
 
 #include "kernels/sparse_rows.h"
 
 namespace diabolo::kernels::DIABOLO_ISA_NAMESPACE {
 namespace {
-
-/// Where a tile stands in its matrix. Its columns [0, used) exist; the rest of the panel is padding.
-struct TilePlace {
-  Index row = 0;
-  Index rows = 0;
-  Index column = 0;
-  Index width = 0;
-  Index used = 0;
-};
 
 DIABOLO_INLINE TilePlace tile_place(Index panel, Index width, Index columns, Index row, Index rows) {
   const Index column = panel * width;

@@ -59,14 +59,14 @@ LayerBooking Dense::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool 
   const bool training = purpose == Purpose::training;
   if (!training || !last) booking.output = plan.book(rows, outputs_);
   const bool sums_over_rows = training && !place_.sparse_above;
-  booking.input_pairs = book_pairs(plan, rows, inputs_, products_, {true, sums_over_rows});
+  booking.input_pairs = book_pairs(plan, rows, inputs_, products_, {true, sums_over_rows, !tied_});
   const bool takes_derivative = training || (place_.differentiated && purpose == Purpose::evaluation);
   if (takes_derivative && !last && kernels::derivative_reads_preactivation(activation_)) {
     booking.preactivation = plan.book(rows, outputs_);
   }
   if (!training) return booking;
   if (sums_over_rows) {
-    booking.delta_pairs = book_pairs(plan, rows, outputs_, products_, {place_.trainable_below, true});
+    booking.delta_pairs = book_pairs(plan, rows, outputs_, products_, {place_.trainable_below, true, tied_});
   }
   booking.delta = plan.book(rows, outputs_);
   if (slope_ >= 0) booking.slope_terms = plan.book(rows, outputs_);

@@ -138,7 +138,7 @@ PassOutcome Inference::run(const Rows& rows, Range layers, const Scaler& scaler,
   std::atomic<bool> invalid{false};
   const bool missing_allowed = layers.begin == 0 && network_.takes_missing();
 
-  Team team(threads, hook_);
+  Team team(threads, hook_, network_.thread_preparation());
   const bool stopped = team.run([&](Worker& worker) {
     const Pass pass{network_.kernels(), parameters_, worker};
     const Range share = worker.share(rows.count());

@@ -72,7 +72,7 @@ PassOutcome Inference::squared_jacobian_norms(const Rows& rows, double* out) con
   AlignedBuffer<Index> source_rows(threads * at_once);
   std::atomic<bool> invalid{false};
 
-  Team team(threads, hook_);
+  Team team(threads, hook_, network_.thread_preparation());
   const bool stopped = team.run([&](Worker& worker) {
     const Pass pass{network_.kernels(), parameters_, worker};
     const Range share = worker.share(rows.count());

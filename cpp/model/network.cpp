@@ -37,6 +37,13 @@ Network::Network(const kernels::KernelTable& table, const std::vector<LayerSpec>
   }
 }
 
+ThreadPreparation Network::thread_preparation() const {
+  const auto of_pairs = [](const Parameter& p) { return p.products != kernels::Products::float32; };
+  const std::vector<Parameter>& list = parameter_plan_.list();
+  if (std::none_of(list.begin(), list.end(), of_pairs)) return {};
+  return {table_.prepare_thread, table_.release_thread};
+}
+
 NetworkBooking Network::book(WorkspacePlan& plan, Range layers, Index rows, Purpose purpose,
                              bool sparse_rows) const {
   NetworkBooking booking;

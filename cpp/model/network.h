@@ -37,6 +37,8 @@ class Network {
 
   [[nodiscard]] const kernels::KernelTable& kernels() const { return table_; }
   [[nodiscard]] const ParameterPlan& parameter_plan() const { return parameter_plan_; }
+  /// What threads that pass rows through it need, beside their workspace.
+  [[nodiscard]] ThreadPreparation thread_preparation() const;
   [[nodiscard]] const std::vector<LayerSpec>& specs() const { return specs_; }
   [[nodiscard]] Index size() const { return static_cast<Index>(layers_.size()); }
   [[nodiscard]] Index code_layers() const { return code_layers_; }

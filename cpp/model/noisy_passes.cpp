@@ -65,7 +65,7 @@ PassOutcome Inference::run_samples(const Rows& rows, const Objective& objective,
   const auto scale = static_cast<float>(objective.scale(network_));
   std::atomic<bool> invalid{false};
 
-  Team team(threads, hook_);
+  Team team(threads, hook_, network_.thread_preparation());
   const bool stopped = team.run([&](Worker& worker) {
     StepContext step = context;
     const Pass pass{network_.kernels(), parameters_, worker, &step};

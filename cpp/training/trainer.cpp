@@ -17,7 +17,8 @@ namespace {
 /// A slab feeds this many workers before it grows by another block of rows.
 constexpr int kThreadsPerBlock = 8;
 
-/// A worker's share of a slab begins at an even row: a pair of rows (kernels.h, Products) is one worker's.
+/// A worker's share of a slab begins at an even row: a pair of rows (kernels/arguments/products.h) has one
+/// owner.
 constexpr Index kRowGranule = 2;
 
 /// Operations of a step for each worker: about 10 us of work, against two meetings of about 1 us. Measured on
@@ -172,7 +173,7 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   choose_rows(slab_after(first));
 
   gradients_.begin_run();
-  Team team(threads_, hook);
+  Team team(threads_, hook, network_.thread_preparation());
   const bool stopped = team.run([this](Worker& worker) { run_steps(worker); });
 
   EpochReport report;

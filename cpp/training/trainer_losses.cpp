@@ -48,7 +48,7 @@ BatchLosses Trainer::batch_gradients(const Rows& rows) {
   for (Index i = 0; i < network_.size(); ++i) network_.layer(i).begin_epoch(parameters_, buffers_.at(i));
   const StepRules rules = rules_at(settings_.optimizer, 0, 1, 1);
   gradients_.begin_run();
-  Team team(threads_);
+  Team team(threads_, nullptr, network_.thread_preparation());
   team.run([&](Worker& worker) {
     for (Index position = 0; position < rows.count();) {
       const Slab slab = slab_at(position, rows.count(), rows.count(), 0);
