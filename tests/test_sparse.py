@@ -377,9 +377,7 @@ def test_lazy_adam_beside_regularisation(changes: dict[str, Any]) -> None:
         begun = sparse(**settings, **changes, epochs=1, learning_rate=1e-2, lazy_adam=lazy).fit(x)
         fitted[lazy] = begun.get_weights()
     names = ("encoder.1.kernel", "decoder.0.kernel")
-    begin = (
-        sparse(**settings, **changes, epochs=1, learning_rate=1e-30, lazy_adam=True).fit(x).get_weights()
-    )
+    begin = sparse(**settings, **changes, epochs=1, learning_rate=1e-30, lazy_adam=True).fit(x).get_weights()
     for name in names:
         axis = 1 if name.startswith("encoder") else 0
         moved = (fitted[True][name] != begin[name]).any(axis=1 - axis)
