@@ -351,10 +351,6 @@ def test_saved_pickled_and_loaded(kind: str, tied: bool, tmp_path: Path) -> None
         ({"lazy_adam": "yes"}, "lazy_adam must be True or False"),
         ({"k": 25, "sparsity": "top_k"}, "k must be at most n_components=24 when sparsity='top_k'. Got 25"),
         (
-            {"sparsity": "kl", "checkpoint": "run.safetensors"},
-            "checkpoint must be None when sparsity='kl' unless sparsity_decay=0",
-        ),
-        (
             {"sparsity": "kl", "code_activation": "relu"},
             "code_activation must be 'auto' or 'sigmoid' when sparsity='kl'",
         ),

@@ -52,10 +52,10 @@ class SparseAutoEncoder(AutoEncoder):
         it. For "top_k" with `k` at most a sixteenth of `n_components`, and the optimizer Adam without
         penalties or clipping.
     unit_norm_decoder : bool, default False
-        Whether each code unit's vector of weights in the decoder's first layer has norm 1: from the beginning,
-        and after every step, before which its gradient loses the part along the vector. For "top_k". Gradients
-        of these weights are stored, as with `clip_norm`. With `tied_weights` the vectors are also the
-        encoder's.
+        Whether each code unit's vector of weights in the decoder's first layer has norm 1: from the
+        beginning, and after every step, before which its gradient loses the part along the vector. For
+        "top_k". Gradients of these weights are stored, as with `clip_norm`. With `tied_weights` the vectors
+        are also the encoder's.
     auxiliary_k : int, default 0
         How many dead units of each row are to learn from what the code leaves unsaid: "top_k" adds
         `auxiliary_weight` times the auxiliary loss. 0: none. At most `n_components`. For the loss "mse", with
