@@ -12,6 +12,7 @@ import pytest
 import diabolo
 import reference
 import reference_sparse
+import test_cpp_load
 import test_sample_weights
 from core_helpers import FUSED_ISAS, ISAS, completed_weights, data, digest, relative_error, trainer
 from diabolo import InvalidParameterError, SparseAutoEncoder, _core
@@ -302,3 +303,40 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 def test_bad_parameters(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=f"SparseAutoEncoder: {message}"):
         sparse(**changes).fit(data(10, 3))
+
+
+@pytest.mark.parametrize("k", [3, 4])
+def test_partial_fit_counts_on(k: int) -> None:
+    """The rows without activity add up from call to call, also where another `dead_after` counts them."""
+    x = data(100, 9)
+    patient = sparse(k=k, dead_after=250, shuffle=False)
+    losses = []
+    for _ in range(4):
+        losses.append(patient.partial_fit(x).history_["loss"][-1])
+    impatient = sparse(k=k, dead_after=250, auxiliary_k=0, shuffle=False)
+    plain = [impatient.partial_fit(x).history_["loss"][-1] for _ in range(4)]
+    assert losses[:2] == plain[:2]
+    assert losses[2] > plain[2]  # in the third call units are dead
+    patient.set_params(dead_after=10).partial_fit(x).set_params(dead_after=10_000).partial_fit(x)
+
+
+def test_exports_know_nothing_of_it(tmp_path: Path) -> None:
+    """The code, in C or ONNX, is that of any other network with these weights; files tell more."""
+    x = data(100, 9)
+    fitted = sparse(scale="standard", unit_norm_decoder=True).fit(x)
+    plain = sparse(scale="standard", auxiliary_k=0).fit(x).set_weights(fitted.get_weights())
+    for method, name in (("to_c", "model.h"), ("to_onnx", "model.onnx")):
+        made = []
+        for estimator, folder in ((fitted, tmp_path / "ours"), (plain, tmp_path / "theirs")):
+            folder.mkdir(exist_ok=True)
+            getattr(estimator, method)(folder / name)
+            made.append((folder / name).read_bytes())
+        assert made[0] == made[1]
+
+
+def test_cpp_programs_load_it(tmp_path: Path) -> None:
+    x = data(100, 9)
+    fitted = sparse(scale="standard", unit_norm_decoder=True, checkpoint=tmp_path / "run").fit(x)
+    fitted.save(tmp_path / "model")
+    for name in ("model", "run"):
+        test_cpp_load.assert_same(tmp_path / name, fitted, x)

@@ -79,6 +79,13 @@ RUNS: dict[str, Any] = {
     "top_k": SparseAutoEncoder(**{**WIDE, "k": 10}),
     "top_k, listed": SparseAutoEncoder(**WIDE),
     "top_k, lazy": SparseAutoEncoder(**WIDE, lazy_adam=True),
+    "top_k, unit norm": SparseAutoEncoder(**WIDE, unit_norm_decoder=True, clip_norm=0.1),
+    "top_k, dead units": SparseAutoEncoder(
+        **{**WIDE, "k": 10, "hidden_layer_sizes": ()}, auxiliary_k=12, dead_after=150, unit_norm_decoder=True
+    ),
+    "top_k, listed, dead units": SparseAutoEncoder(
+        **WIDE, decoder_layer_sizes=(), auxiliary_k=12, dead_after=150, lazy_adam=True
+    ),
     "contractive": ContractiveAutoEncoder(**SETTINGS),
     "contractive, exact": ContractiveAutoEncoder(**{**SETTINGS, "hidden_layer_sizes": ()}),
     "variational": VariationalAutoEncoder(**SETTINGS, kl_warmup_epochs=3, batch_norm=True),
@@ -160,7 +167,8 @@ def test_what_was_kept_matters(rows: Any, tmp_path: Path) -> None:
 # Without noise, which is drawn anew for each call.
 WITHOUT_NOISE = (
     "plain", "batch normalisation", "missing values", "weights of rows", "sparse rows", "l1", "kl",
-    "kl of each batch", "top_k", "top_k, listed", "top_k, lazy", "contractive, exact",
+    "kl of each batch", "top_k", "top_k, listed", "top_k, lazy", "top_k, unit norm", "top_k, dead units",
+    "top_k, listed, dead units", "contractive, exact",
 )  # fmt: skip
 
 
@@ -168,7 +176,7 @@ WITHOUT_NOISE = (
 @pytest.mark.parametrize("run", WITHOUT_NOISE)
 def test_partial_fit_goes_on_as_fit(run: str, optimizer: Any, rows: Any) -> None:
     """Three calls, with pickles between them, are three epochs of one run."""
-    if run == "top_k, lazy" and optimizer != "adam":
+    if RUNS[run].get_params().get("lazy_adam") and optimizer != "adam":
         pytest.skip("lazy Adam is Adam")
     X, options = arguments(run, rows)
     ae = clone(RUNS[run]).set_params(shuffle=False, epochs=3, optimizer=optimizer, learning_rate=1e-3)
@@ -182,7 +190,9 @@ def test_partial_fit_goes_on_as_fit(run: str, optimizer: Any, rows: Any) -> None
     np.testing.assert_allclose(ae.history_["loss"], whole.history_["loss"], rtol=1e-14)
 
 
-@pytest.mark.parametrize("run", ["batch normalisation", "kl", "kl of each batch", "top_k, lazy"])
+@pytest.mark.parametrize(
+    "run", ["batch normalisation", "kl", "kl of each batch", "top_k, lazy", "top_k, dead units"]
+)
 def test_blocks_of_whole_batches_are_one_table(run: str, rows: Any) -> None:
     X = rows[:240]
     ae = clone(RUNS[run]).set_params(shuffle=False, batch_size=40)

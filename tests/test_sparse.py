@@ -365,3 +365,28 @@ def test_a_divergence_is_seen() -> None:
     """Top-k must not drop the NaN that would tell of it."""
     with pytest.raises(diabolo.TrainingDivergedError):
         sparse(sparsity="top_k", learning_rate=1e30, optimizer="sgd").fit(data(100, 6))
+
+
+@pytest.mark.parametrize("changes", [{}, {"dropout": 0.2}, {"batch_norm": True}], ids=str)
+def test_lazy_adam_beside_regularisation(changes: dict[str, Any]) -> None:
+    """Dropout and batch normalisation do not stand between the code and the weights it leaves alone."""
+    x = data(40, 20)
+    settings: dict[str, Any] = {"n_components": 400, "sparsity": "top_k", "k": 2, "hidden_layer_sizes": (30,)}
+    fitted = {}
+    for lazy in (False, True):
+        begun = sparse(**settings, **changes, epochs=1, learning_rate=1e-2, lazy_adam=lazy).fit(x)
+        fitted[lazy] = begun.get_weights()
+    names = ("encoder.1.kernel", "decoder.0.kernel")
+    begin = sparse(**settings, **changes, epochs=1, learning_rate=1e-30, lazy_adam=True).fit(x).get_weights()
+    for name in names:
+        axis = 1 if name.startswith("encoder") else 0
+        moved = (fitted[True][name] != begin[name]).any(axis=1 - axis)
+        assert 0 < moved.sum() < 200  # units that were active in a batch, and no others
+        assert digest({"": fitted[True][name]}) != digest({"": fitted[False][name]})
+
+
+def test_a_lazy_rule_without_a_list_is_refused() -> None:
+    model = core_model("top_k")
+    rule = _core.UpdateRule.adam(0.9, 0.999, 1e-8, 0.0).lazy()
+    with pytest.raises(ValueError, match="a lazy optimizer needs a code that goes on as a list"):
+        trainer(model, data(10, FEATURES), rule=rule)

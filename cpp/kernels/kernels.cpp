@@ -170,10 +170,10 @@ bool finish_weight_gradient(const DenseWeightGradient& g, float* sum) {
   const auto moment = [&](float* data) { return data == nullptr ? nullptr : data + offset; };
   const Piece piece{weights, moment(g.first_moment), moment(g.second_moment), count};
   const bool finite =
-      g.touched_only ? apply_rule_where_touched({g.sparse_terms, g.sparse_count}, rule,
-                                                {g.unit_row, unit_rows, g.panel * g.width, g.width, used},
-                                                piece, sum)
-                     : apply_rule(rule, piece, sum, penalize);
+      g.touched_only
+          ? apply_rule_where_touched({g.sparse_terms, g.sparse_count}, rule,
+                                     {g.unit_row, unit_rows, g.panel * g.width, g.width, used}, piece, sum)
+          : apply_rule(rule, piece, sum, penalize);
   refresh_copies({weights, g.unit_row, unit_rows, g.width, g.panel * g.width, used, g.inputs, g.outputs},
                  g.copies);
   return finite;

@@ -81,12 +81,11 @@ inline OfVectors dots_with(const VectorStrip& s, const float* a) {
 
 /// to = change(to, weight, value of the vector) for each element of a piece.
 template <class Change>
-DIABOLO_INLINE void change_piece(const VectorStrip& s, const OfVectors& of, Index piece, Index rows, float* to,
-                                 const Change& change) {
+DIABOLO_INLINE void change_piece(const VectorStrip& s, const OfVectors& of, Index piece, Index rows,
+                                 float* to, const Change& change) {
   for (Index i = 0; i < rows; ++i) {
     for (Index j = 0; j < s.width; j += kLanes) {
-      const Vec value =
-          s.vectors == UnitVectors::rows ? broadcast(of.value[i]) : load(of.value + j);
+      const Vec value = s.vectors == UnitVectors::rows ? broadcast(of.value[i]) : load(of.value + j);
       float* at = to + piece + i * s.width + j;
       store(at, change(load(at), load(s.weights + piece + i * s.width + j), value));
     }
@@ -121,9 +120,9 @@ bool normalize_vectors(const VectorStrip& s) {
   for_each_piece(s, [&](Index piece, const UnitPlace& unit) {
     change_piece(s, norms, piece, unit.rows, s.weights,
                  [](Vec weight, Vec, Vec norm) { return weight / norm; });
-    refresh_copies({s.weights + piece, unit.row, unit.rows, s.width, unit.column, unit.used, s.inputs,
-                    s.outputs},
-                   s.copies);
+    refresh_copies(
+        {s.weights + piece, unit.row, unit.rows, s.width, unit.column, unit.used, s.inputs, s.outputs},
+        s.copies);
   });
   return !any(~finite);
 }

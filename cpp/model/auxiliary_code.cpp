@@ -6,8 +6,8 @@
 namespace diabolo {
 namespace {
 
-void add_rows_since_active(Index units, Index rows, Index dead_after, float* counts) {
-  const auto most = static_cast<float>(dead_after);  // whole numbers up to 2^24 are exact
+void add_rows_since_active(Index units, Index rows, float* counts) {
+  const auto most = static_cast<float>(kMostRowsSinceActive);
   for (Index u = 0; u < units; ++u) counts[u] = std::min(counts[u] + static_cast<float>(rows), most);
 }
 
@@ -41,7 +41,8 @@ SparseCode AuxiliaryCode::list() const {
 void AuxiliaryCode::find_dead(const float* rows_since_active, Index dead_after) const {
   std::int32_t found = 0;
   for (Index u = 0; u < room.units; ++u) {
-    if (rows_since_active[u] >= static_cast<float>(dead_after)) dead[1 + found++] = static_cast<std::int32_t>(u);
+    if (rows_since_active[u] >= static_cast<float>(dead_after))
+      dead[1 + found++] = static_cast<std::int32_t>(u);
   }
   dead[0] = found;
 }
@@ -78,16 +79,16 @@ void AuxiliaryCode::join_gradients(const SparseCode& main, Range rows) const {
   }
 }
 
-void count_rows_since_active(MatrixView<const float> outputs, Index rows, Index dead_after, float* counts) {
-  add_rows_since_active(outputs.cols, rows, dead_after, counts);
+void count_rows_since_active(MatrixView<const float> outputs, Index rows, float* counts) {
+  add_rows_since_active(outputs.cols, rows, counts);
   for (Index r = 0; r < rows; ++r) {
     const float* y = outputs.row(r);
     for (Index u = 0; u < outputs.cols; ++u) counts[u] = y[u] != 0.0f ? 0.0f : counts[u];
   }
 }
 
-void count_rows_since_active(const SparseCode& outputs, Index rows, Index dead_after, float* counts) {
-  add_rows_since_active(outputs.units, rows, dead_after, counts);
+void count_rows_since_active(const SparseCode& outputs, Index rows, float* counts) {
+  add_rows_since_active(outputs.units, rows, counts);
   for (Index u = 0; u < outputs.units; ++u) {
     const std::int32_t* first = outputs.in_places + outputs.starts[u];
     const std::int32_t* last = outputs.in_places + outputs.starts[u + 1];

@@ -11,10 +11,10 @@ namespace diabolo {
 
 /// Its place in a workspace.
 struct AuxiliaryBooking {
-  SparseBooking list;                // (rows, k)
-  WorkspacePlan::Integers dead;      // (1 + units)
-  WorkspacePlan::Integers columns;   // (rows, k of both codes)
-  WorkspacePlan::Buffer gradients;   // (rows, k of both codes)
+  SparseBooking list;               // (rows, k)
+  WorkspacePlan::Integers dead;     // (1 + units)
+  WorkspacePlan::Integers columns;  // (rows, k of both codes)
+  WorkspacePlan::Buffer gradients;  // (rows, k of both codes)
 };
 
 /// In a step where fewer units are dead than a row's list has room for, the lists are as much shorter.
@@ -47,8 +47,11 @@ struct AuxiliaryCode {
                                               Index k_of_main);
 [[nodiscard]] AuxiliaryCode lay_out_auxiliary(const AuxiliaryBooking& booking, Workspace& workspace);
 
-/// Counts, unit by unit, the rows since one was active, up to `dead_after`: after a batch of `rows` rows.
-void count_rows_since_active(MatrixView<const float> outputs, Index rows, Index dead_after, float* counts);
-void count_rows_since_active(const SparseCode& outputs, Index rows, Index dead_after, float* counts);
+/// Up to so many rows are counted: float32 is exact so far.
+inline constexpr Index kMostRowsSinceActive = Index{1} << 24;
+
+/// Counts, unit by unit, the rows since one was active: after a batch of `rows` rows.
+void count_rows_since_active(MatrixView<const float> outputs, Index rows, float* counts);
+void count_rows_since_active(const SparseCode& outputs, Index rows, float* counts);
 
 }  // namespace diabolo

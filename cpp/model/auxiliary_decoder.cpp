@@ -72,9 +72,9 @@ void AuxiliaryDecoder::batch_statistics(const Pass& pass, const LayerBuffers& bu
   const LayerBuffers& code = buffers.below.back();
   float* counts = code.kept.row(TopK::kRowsSinceActive);
   if (code.sparse) {
-    count_rows_since_active(code.sparse, rows, code_.dead_after, counts);
+    count_rows_since_active(code.sparse, rows, counts);
   } else {
-    count_rows_since_active(constant(code.output), rows, code_.dead_after, counts);
+    count_rows_since_active(constant(code.output), rows, counts);
   }
   code.auxiliary.find_dead(counts, code_.dead_after);
 }

@@ -1,5 +1,5 @@
-// AuxiliaryDecoder: the only layer of a decoder after a top-k code. It also decodes what the code's dead units
-// say of a row, and compares that with what the main code leaves unsaid.
+// AuxiliaryDecoder: the only layer of a decoder after a top-k code. It also decodes what the code's dead
+// units say of a row, and compares that with what the main code leaves unsaid.
 #pragma once
 
 #include "model/dense.h"

@@ -21,7 +21,8 @@ struct DenseSpec {
   double initial_variance = 1.0;                            // if there is one
   kernels::Products products = kernels::Products::float32;  // at least so precise, see usable_products
   bool trains_bias = true;  // false: it stays 0, for batch normalisation takes it away again
-  bool unit_norm = false;   // each input's vector of weights has norm 1, from the beginning and after each step
+  bool unit_norm =
+      false;  // each input's vector of weights has norm 1, from the beginning and after each step
 };
 
 /// What a dense layer needs to know of its neighbours.

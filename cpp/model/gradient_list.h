@@ -62,7 +62,8 @@ class GradientList {
   /// This worker's part of updating from stored gradients, of all parameters but those with unit vectors.
   [[nodiscard]] bool update_from_stored(Worker& worker, const StepRules& rules) const;
 
-  // ---- Kernels whose vectors are kept at norm 1 (kernels.h, VectorStrip): a pass stores their gradients ----
+  // ---- Kernels whose vectors are kept at norm 1 (kernels.h, VectorStrip): a pass stores their gradients
+  // ----
 
   [[nodiscard]] bool keeps_norms() const { return !strips_.empty(); }
 
@@ -82,7 +83,7 @@ class GradientList {
   [[nodiscard]] double gradient_norm() const;
 
  private:
-  static constexpr int kMostTerms = 6;  // two layers with tied weights, three products each
+  static constexpr int kMostTerms = 6;        // two layers with tied weights, three products each
   static constexpr int kMostSparseTerms = 4;  // two layers with tied weights, two codes each
 
   struct Target {

@@ -23,8 +23,8 @@ struct Parameter {
   bool transposed_in_forward = false;  // a tied layer multiplies by the transpose even when nobody trains
   bool needs_input_gradient = false;   // a layer lies below: training multiplies by the transpose
   kernels::UnitVectors unit_vectors = kernels::UnitVectors::none;  // that training keeps at norm 1
-  Index offset = 0;                    // in weights, moments, gradients
-  Index size = 0;                      // floats there, padding included
+  Index offset = 0;                                                // in weights, moments, gradients
+  Index size = 0;                                                  // floats there, padding included
 
   /// A part (high or low; of float32 there is but one) of the copies that products read. -1: none.
   struct Copy {

@@ -13,9 +13,6 @@ namespace {
 /// Comparisons of one element while the k-th greatest is found, one for each bit of a float.
 constexpr double kCostOfUnit = 64.0;
 
-/// The greatest `dead_after`: float32 counts exactly up to it.
-constexpr Index kMostRows = Index{1} << 24;
-
 /// delta = the list's gradients in their places.
 void scatter_gradients(const SparseCode& list, MatrixView<float> delta) {
   for (Index r = 0; r < delta.rows; ++r) {
@@ -47,13 +44,13 @@ TopK::TopK(const TopKSpec& spec, bool passes_a_list) : spec_(spec), passes_a_lis
           "the auxiliary k must lie between 0 and the number of units.");
   require(std::isfinite(spec.auxiliary_weight) && spec.auxiliary_weight >= 0.0,
           "the weight of the auxiliary loss must not be negative.");
-  require(spec.dead_after >= 1 && spec.dead_after <= kMostRows,
+  require(spec.dead_after >= 1 && spec.dead_after <= kMostRowsSinceActive,
           "the rows after which a unit is dead must lie between 1 and 2^24.");
 }
 
 std::vector<KeptState> TopK::kept_states() const {
   if (spec_.auxiliary_k == 0) return {};
-  return {{"rows_since_active", 0.0f, static_cast<float>(spec_.dead_after)}};
+  return {{"rows_since_active", 0.0f, static_cast<float>(kMostRowsSinceActive)}};
 }
 
 LayerBooking TopK::book(WorkspacePlan& plan, Index rows, Purpose purpose, bool last) const {

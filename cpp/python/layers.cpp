@@ -61,12 +61,12 @@ void define_layers(py::module_& m) {
            py::arg("units"), py::arg("l1") = 0.0, py::arg("kl") = 0.0, py::arg("target") = 0.05,
            py::arg("decay") = 0.0);
 
-  py::class_<TopKSpec>(m, "TopK")
-      .def(py::init([](Index units, Index k, Index auxiliary_k, double auxiliary_weight, Index dead_after) {
-             return TopKSpec{units, k, auxiliary_k, auxiliary_weight, dead_after};
-           }),
-           py::arg("units"), py::arg("k"), py::arg("auxiliary_k") = 0, py::arg("auxiliary_weight") = 0.0,
-           py::arg("dead_after") = 1);
+  py::class_<TopKSpec>(m, "TopK").def(
+      py::init([](Index units, Index k, Index auxiliary_k, double auxiliary_weight, Index dead_after) {
+        return TopKSpec{units, k, auxiliary_k, auxiliary_weight, dead_after};
+      }),
+      py::arg("units"), py::arg("k"), py::arg("auxiliary_k") = 0, py::arg("auxiliary_weight") = 0.0,
+      py::arg("dead_after") = 1);
 
   py::class_<JacobianPenaltySpec>(m, "JacobianPenalty")
       .def(py::init([](Index units, double weight) { return JacobianPenaltySpec{units, weight}; }),
