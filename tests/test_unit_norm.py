@@ -72,9 +72,7 @@ def test_steps(isa: str, name: str, rule: str) -> None:
     model = network.model(isa)
     x = data(900, FEATURES)
     rate = 1e-2
-    of = trainer(
-        model, x, rule=of_core, learning_rate=rate, batch_size=300, shuffle="none", **settings
-    )
+    of = trainer(model, x, rule=of_core, learning_rate=rate, batch_size=300, shuffle="none", **settings)
     weights = widened(model.get_weights())
     kernel, axis = network.of_code
     clip_norm = settings.get("clip_norm")
@@ -200,9 +198,7 @@ def test_the_estimator_keeps_them(tmp_path: Path) -> None:
     np.testing.assert_allclose(decoder_norms(further), 1.0, rtol=3e-7)
     warm = sparse(warm_start=True, unit_norm_decoder=False).fit(x)
     assert abs(decoder_norms(warm) - 1.0).max() > 0.1
-    np.testing.assert_allclose(
-        decoder_norms(warm.set_params(unit_norm_decoder=True).fit(x)), 1.0, rtol=3e-7
-    )
+    np.testing.assert_allclose(decoder_norms(warm.set_params(unit_norm_decoder=True).fit(x)), 1.0, rtol=3e-7)
 
 
 def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
