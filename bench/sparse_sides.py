@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from data import SEED, initial_weights
-from peers import BETA_1, BETA_2, EPSILON, LEARNING_RATE
+from peers import LEARNING_RATE
 
 CHECKED_BATCHES = 20
 BLOCK_ROWS = 4096  # that are dense at a time, where they are
@@ -90,30 +90,22 @@ class Torch:
     def __init__(self, X: Any, code: int, batch_size: int, threads: int, *, first: str) -> None:
         import torch
 
+        from peers.torch_adam import FlatParameters
+
         torch.set_num_threads(threads)
         torch.set_flush_denormal(True)
         self.torch, self.X, self.batch_size, self.first = torch, X, batch_size, first
-        self.initial = [
-            part for layer in initial_weights((X.shape[1], code, X.shape[1]), SEED) for part in layer
-        ]
-        sizes, shapes = [p.size for p in self.initial], [p.shape for p in self.initial]
-
-        def views(flat: Any) -> list[Any]:
-            return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
-
-        self.flat, self.gradient, self.m, self.v = (torch.zeros(sum(sizes)) for _ in range(4))
-        self.k0, self.b0, self.k1, self.b1 = views(self.flat)
-        self.dk0, self.db0, self.dk1, self.db1 = views(self.gradient)
-        self.steps = torch.zeros(())
+        self.initial = initial_weights((X.shape[1], code, X.shape[1]), SEED)
+        self.parameters = FlatParameters(self.initial)
+        (self.k0, self.k1), (self.b0, self.b1) = self.parameters.kernels, self.parameters.biases
+        self.dk0, self.dk1 = self.parameters.kernel_gradients
+        self.db0, self.db1 = self.parameters.bias_gradients
         self.y = torch.empty(batch_size, X.shape[1])
         self.dense = torch.empty(batch_size, X.shape[1]) if first == "dense" else None
 
     def train(self, rows: int, *, shuffle: bool) -> tuple[float, float]:
         torch = self.torch
-        for view, value in zip((self.k0, self.b0, self.k1, self.b1), self.initial, strict=True):
-            view.copy_(torch.from_numpy(value))
-        for state in (self.m, self.v, self.steps):
-            state.zero_()
+        self.parameters.reset(self.initial)
         random = np.random.default_rng(SEED) if shuffle else None
         total = torch.zeros((), dtype=torch.float64)
         started = time.perf_counter()
@@ -144,22 +136,7 @@ class Torch:
         below = torch.mm(delta, self.k1.t()).mul_(h > 0)
         self._first_gradient(x, below, values, columns, row_of)
         torch.sum(below, 0, out=self.db0)
-        self.steps += 1
-        torch._fused_adam_(
-            [self.flat],
-            [self.gradient],
-            [self.m],
-            [self.v],
-            [],
-            [self.steps],
-            lr=LEARNING_RATE,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            weight_decay=0.0,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
+        self.parameters.update()
         return loss
 
     def _first_product(self, x: Any, values: Any, columns: Any, place: Any) -> Any:

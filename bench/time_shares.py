@@ -32,7 +32,7 @@ SAMPLES_A_SECOND = 1999  # no divisor of a clock's rate
 
 # The sources of each kind of work. What they share (vectors, places of tiles) is in none: the caller decides.
 KINDS = {
-    "products": ("gemm.h", "tile_fma.h"),
+    "products": ("gemm.h", "tile_fma.h", "tile_products.cpp", "tile_products.h", "amx_unit.h"),
     "loss and its gradient": ("losses.h", "softmax.h", "gaussian_loss.h"),
     "bias, activations and their derivatives": ("activations.h", "epilogue.h"),
     "update of weights": ("update_rules.h",),

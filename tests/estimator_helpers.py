@@ -14,3 +14,7 @@ def estimator(**changes: Any) -> AutoEncoder:
         "random_state": 3,
     }
     return AutoEncoder(**{**settings, **changes})
+
+
+def bits(ae: AutoEncoder) -> dict[str, bytes]:
+    return {name: weight.tobytes() for name, weight in ae.get_weights().items()}

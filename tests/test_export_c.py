@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 import diabolo
-from diabolo import AutoEncoder, InvalidParameterError, _export_c
+from diabolo import AutoEncoder, InvalidParameterError, _c_functions, _export_c
 from exported_models import VARIANTS, assert_near, fitted, rows, scaled
 
 PROGRAM = Path(__file__).with_name("cpp") / "exported_header.c"
@@ -108,7 +108,7 @@ def test_double_inputs_keep_their_digits(tmp_path: Path) -> None:
 def test_only_what_is_promised_is_called(tmp_path: Path) -> None:
     X = rows()
     called: set[str] = set()
-    for activation in _export_c._FORMULAS:
+    for activation in _c_functions._FORMULAS:
         fitted(X, activation=activation, scale="minmax").to_c(tmp_path / "m.h", threshold=0)
         text = re.sub(r"/\*.*?\*/", "", (tmp_path / "m.h").read_text(), flags=re.DOTALL)
         called |= set(re.findall(r"(?<!\w)([a-z]+)\(", text)) - {"for", "if", "sizeof"}

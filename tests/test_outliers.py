@@ -18,8 +18,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 import diabolo
 from diabolo import AutoEncoder, InvalidDataError, InvalidParameterError, ReconstructionOutlierDetector
+from diabolo._central_rows import central_rows
 from diabolo._inputs import as_table
-from diabolo._outliers import _central
 from diabolo._pareto_tail import fit_tail
 from estimator_helpers import estimator
 
@@ -90,7 +90,7 @@ def test_trains_on_the_central_rows() -> None:
     distances = (np.abs(X - np.median(X, axis=0)) / X.std(axis=0)).mean(axis=1)
     expected = np.sort(np.argsort(distances, kind="stable")[:7000])
     for table in (X, pd.DataFrame(X), pd.DataFrame({"a": X[:, 0], "b": X[:, 1].copy(), "c": X[:, 2]})):
-        kept = _central(as_table(table, "Test", "X"), 0.7)
+        kept = central_rows(as_table(table, "Test", "X"), 0.7)
         np.testing.assert_array_equal(kept.selected, expected)
         assert kept.rows.count == 7000
     one = detector(support_fraction=0.5).fit(X)

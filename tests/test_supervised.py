@@ -227,7 +227,7 @@ def test_dropout_fits_less_closely(hidden: tuple[int, ...]) -> None:
         classifier(autoencoder=autoencoder, dropout=rate, epochs=60, head_layer_sizes=hidden).fit(X, y)
         for rate in (0.0, 0.5)
     )
-    assert dropped.history_["loss"][-1] > 2.0 * without.history_["loss"][-1]
+    assert dropped.history_["loss"][-1] > 1.3 * without.history_["loss"][-1]
 
 
 @pytest.mark.parametrize(

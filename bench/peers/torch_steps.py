@@ -13,6 +13,7 @@ from torch import Tensor
 
 from data import Layer
 from peers import BETA_1, BETA_2, EPSILON, LEARNING_RATE
+from peers.torch_adam import FlatParameters
 
 
 def logits(x: Tensor, kernels: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
@@ -63,35 +64,19 @@ class WrittenStep:
     """The backward pass written out: no autograd, no new memory, one fused Adam over one flat parameter."""
 
     def __init__(self, weights: Sequence[Layer], rows: int) -> None:
-        sizes = [part.size for layer in weights for part in layer]
-        shapes = [part.shape for layer in weights for part in layer]
-
-        def views(flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            parts = [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
-            return parts[::2], parts[1::2]
-
-        self.flat, self.gradient, self.first, self.second = (torch.zeros(sum(sizes)) for _ in range(4))
-        self.kernels, self.biases = views(self.flat)
-        self.kernel_gradients, self.bias_gradients = views(self.gradient)
-        self.steps = torch.zeros(())
-        self.outputs = [torch.empty(rows, bias.numel()) for bias in self.biases]
-        self.deltas = [torch.empty(rows, bias.numel()) for bias in self.biases]
-        self.reset(weights)
+        self.parameters = FlatParameters(weights)
+        self.outputs = [torch.empty(rows, bias.numel()) for bias in self.parameters.biases]
+        self.deltas = [torch.empty(rows, bias.numel()) for bias in self.parameters.biases]
 
     def reset(self, weights: Sequence[Layer]) -> None:
-        for kernel, bias, (first, second) in zip(self.kernels, self.biases, weights, strict=True):
-            kernel.copy_(torch.from_numpy(first))
-            bias.copy_(torch.from_numpy(second))
-        for state in (self.first, self.second, self.steps):
-            state.zero_()
+        self.parameters.reset(weights)
 
     @torch.inference_mode()
     def __call__(self, x: Tensor) -> Tensor:
-        last = len(self.kernels) - 1
+        of = self.parameters
+        last = len(of.kernels) - 1
         y = x
-        for index, (kernel, bias, output) in enumerate(
-            zip(self.kernels, self.biases, self.outputs, strict=True)
-        ):
+        for index, (kernel, bias, output) in enumerate(zip(of.kernels, of.biases, self.outputs, strict=True)):
             y = torch.addmm(bias, y, kernel, out=output)
             if index < last:
                 y.relu_()
@@ -99,27 +84,12 @@ class WrittenStep:
         delta = torch.sigmoid(y, out=self.deltas[last]).sub_(x).mul_(1.0 / x.numel())
         for index in range(last, -1, -1):
             below = self.outputs[index - 1] if index else x
-            torch.mm(below.t(), delta, out=self.kernel_gradients[index])
-            torch.sum(delta, 0, out=self.bias_gradients[index])
+            torch.mm(below.t(), delta, out=of.kernel_gradients[index])
+            torch.sum(delta, 0, out=of.bias_gradients[index])
             if index:
-                down = torch.mm(delta, self.kernels[index].t(), out=self.deltas[index - 1])
+                down = torch.mm(delta, of.kernels[index].t(), out=self.deltas[index - 1])
                 delta = torch.ops.aten.threshold_backward.grad_input(down, below, 0, grad_input=down)
-        self.steps += 1
-        torch._fused_adam_(
-            [self.flat],
-            [self.gradient],
-            [self.first],
-            [self.second],
-            [],
-            [self.steps],
-            lr=LEARNING_RATE,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            weight_decay=0.0,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
+        of.update()
         return loss
 
 

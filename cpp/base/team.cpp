@@ -132,13 +132,12 @@ bool Team::meet(bool is_caller) {
   return stopping_;
 }
 
-bool Team::run_erased(ErasedBody call, const void* body) {
+bool Team::run_erased(int threads, ErasedBody call, const void* body) {
   const bool forked = getpid() != loading_process;
   stop_requested_.store(false, std::memory_order_relaxed);
   arrived_.store(0, std::memory_order_relaxed);
   stopping_ = false;
   caller_state_ = float_state();
-  last_poll_ = Clock::now();
 
   const auto work = [&](int index, int count) {
     const unsigned before = float_state();
@@ -147,11 +146,11 @@ bool Team::run_erased(ErasedBody call, const void* body) {
     call(body, worker);
     release_thread(before);
   };
-  if (threads_ == 1 || forked) {
+  if (threads == 1 || forked) {
     expected_ = 1;
     work(0, 1);
   } else {
-#pragma omp parallel num_threads(threads_)
+#pragma omp parallel num_threads(threads)
     {
       // Count those that really came. The barrier is OpenMP's: ours needs the count.
 #pragma omp single

@@ -77,7 +77,13 @@ class Team {
   /// traps off. The body must not throw. Returns true if the poll hook or a worker stopped it.
   template <class Body>
   bool run(const Body& body) {
-    return run_erased([](const void* b, Worker& w) { (*static_cast<const Body*>(b))(w); }, &body);
+    return run(threads_, body);
+  }
+
+  /// The same with other than all threads.
+  template <class Body>
+  bool run(int threads, const Body& body) {
+    return run_erased(threads, [](const void* b, Worker& w) { (*static_cast<const Body*>(b))(w); }, &body);
   }
 
  private:
@@ -85,7 +91,7 @@ class Team {
   using ErasedBody = void (*)(const void* body, Worker& worker);
   using Clock = std::chrono::steady_clock;
 
-  bool run_erased(ErasedBody call, const void* body);
+  bool run_erased(int threads, ErasedBody call, const void* body);
   void prepare_thread() const;
   void release_thread(unsigned float_state) const;
   void ask_hook();
@@ -94,7 +100,7 @@ class Team {
   const int threads_;
   PollHook* const hook_;
   const ThreadPreparation preparation_;
-  Clock::time_point last_poll_{};
+  Clock::time_point last_poll_ = Clock::now();
   unsigned caller_state_ = 0;  // the caller's floating-point control word, for the hook
 
   // The barrier: the last to arrive starts a new round. Spin first, then sleep.

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -53,7 +54,8 @@ double mean_of_observed(const Network& network, const Objective& objective, cons
   const float* const end = weights + spec.units;
   const float* const weight = std::find_if(weights, end, [](float w) { return w > 0.0f; });
   if (weight == end) return 1.0;  // nothing was observed, and the error is NaN
-  const Index observed = observed_features(weights, spec.units, joined ? spec.groups : std::vector<Range>());
+  const std::span<const Range> groups = joined ? std::span(spec.groups) : std::span<const Range>();
+  const Index observed = observed_features(weights, spec.units, groups);
   return 1.0 / (objective.scale(network) * static_cast<double>(*weight) * static_cast<double>(observed));
 }
 

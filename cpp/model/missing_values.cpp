@@ -8,7 +8,7 @@
 
 namespace diabolo {
 
-Index observed_features(const float* weights, Index columns, const std::vector<Range>& groups) {
+Index observed_features(const float* weights, Index columns, std::span<const Range> groups) {
   Index observed = 0;
   for (Index c = 0; c < columns; ++c) observed += weights[c] > 0.0f ? 1 : 0;
   for (const Range& group : groups) observed -= weights[group.begin] > 0.0f ? group.size() - 1 : 0;

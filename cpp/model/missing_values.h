@@ -2,6 +2,7 @@
 // place to the layers above, and lets the loss leave it out.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "model/layer.h"
@@ -15,7 +16,7 @@ struct MissingValuesSpec {
 };
 
 /// How many features of a row were observed: the columns whose loss has a weight, each group being one.
-[[nodiscard]] Index observed_features(const float* weights, Index columns, const std::vector<Range>& groups);
+[[nodiscard]] Index observed_features(const float* weights, Index columns, std::span<const Range> groups);
 
 class MissingValues final : public Layer {
  public:

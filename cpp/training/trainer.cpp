@@ -5,6 +5,7 @@
 #include "training/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -73,6 +74,7 @@ Trainer::Trainer(std::shared_ptr<const Model> start, Rows train, std::optional<R
       parameters_(network_.kernels(), network_.parameter_plan(), Purpose::training),
       slab_rows_(slab_rows_for(network_, settings.batch_size, train_.count(), settings.threads)),
       threads_(useful_threads(network_, slab_rows_, settings.threads)),
+      team_size_(threads_),
       steps_per_epoch_((train_.count() + settings.batch_size - 1) / settings.batch_size),
       order_(train_, settings.shuffle, settings.seed,
              RowOrder::window_rows(train_.features(), settings.batch_size)),
@@ -172,9 +174,9 @@ EpochReport Trainer::run_epoch(PollHook* hook) {
   choose_rows(first);
   choose_rows(slab_after(first));
 
-  gradients_.begin_run();
   Team team(threads_, hook, network_.thread_preparation());
-  const bool stopped = team.run([this](Worker& worker) { run_steps(worker); });
+  bool stopped = false;
+  for (next_ = first; next_.rows > 0 && !stopped;) stopped = run_stretch(team);
 
   EpochReport report;
   report.epoch = epoch_;
@@ -221,10 +223,24 @@ Trainer::Slab Trainer::slab_after(const Slab& slab) const {
   return slab_at(slab.position + slab.rows, train_.count(), settings_.batch_size, (slab.slot + 1) % kSlots);
 }
 
-void Trainer::run_steps(Worker& worker) {
+/// Some batches from the next slab on. True: the run is being stopped.
+bool Trainer::run_stretch(Team& team) {
+  using Clock = std::chrono::steady_clock;
+  const Slab first = next_;
+  const Index batches = team_size_.pieces(settings_.batch_size);
+  const Clock::time_point begin = Clock::now();
+  gradients_.begin_run();
+  const bool stopped =
+      team.run(team_size_.threads(), [&](Worker& worker) { run_steps(worker, first, batches); });
+  const std::chrono::duration<double> seconds = Clock::now() - begin;
+  team_size_.took(seconds.count(), next_.position - first.position);
+  return stopped;
+}
+
+void Trainer::run_steps(Worker& worker, Slab slab, Index batches) {
   StepRules rules;
-  for (Slab slab = slab_at(0, train_.count(), settings_.batch_size, 0); slab.rows > 0;
-       slab = slab_after(slab)) {
+  for (; slab.rows > 0; slab = slab_after(slab)) {
+    if (slab.first && batches-- == 0) break;
     const std::int64_t step = slab.position / settings_.batch_size;
     slab.step = epoch_ * steps_per_epoch_ + step;
     if (slab.first) {
@@ -233,6 +249,7 @@ void Trainer::run_steps(Worker& worker) {
     }
     if (!train_slab(worker, slab, rules)) return;
   }
+  if (worker.is_caller()) next_ = slab;
 }
 
 bool Trainer::train_slab(Worker& worker, const Slab& slab, const StepRules& rules) {

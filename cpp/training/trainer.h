@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/team.h"
+#include "base/team_size.h"
 #include "base/workspace.h"
 #include "data/row_order.h"
 #include "data/rows.h"
@@ -130,7 +131,8 @@ class Trainer {
   /// The slab at a position of `total` rows; none there: one of no rows.
   [[nodiscard]] Slab slab_at(Index position, Index total, Index batch_size, int slot) const;
   [[nodiscard]] Slab slab_after(const Slab& slab) const;
-  void run_steps(Worker& worker);
+  [[nodiscard]] bool run_stretch(Team& team);
+  void run_steps(Worker& worker, Slab slab, Index batches);
   [[nodiscard]] bool train_slab(Worker& worker, const Slab& slab, const StepRules& rules);
   [[nodiscard]] StepContext context(const Slab& slab) const;
   void rows_phase(Worker& worker, const Rows& rows, const Slab& slab);
@@ -167,6 +169,7 @@ class Trainer {
   Parameters parameters_;
   const Index slab_rows_;
   const int threads_;
+  TeamSize team_size_;
   const std::int64_t steps_per_epoch_;
   RowOrder order_;
 
@@ -191,6 +194,7 @@ class Trainer {
 
   // Where the run is. Written by the caller's worker alone, but for the two flags.
   std::int64_t epoch_ = 0;
+  Slab next_;                 // where the next stretch of steps begins
   std::int64_t step_ = 0;     // of the epoch
   Index rows_done_ = 0;       // of the epoch
   double weight_done_ = 0.0;  // of those rows

@@ -272,7 +272,7 @@ _KINDS: dict[str, type[Layer]] = {
     "batch_norm": BatchNormLayer,
 }
 _OF_VARIANCE = ("variance", "initial_variance")
-_UNSAID: dict[str, object] = {"products": "float32", "trains_bias": True, "unit_norm": False}
+_UNSAID: dict[str, object] = {"products": "float32", "trains_bias": True, "unit_norm": False, "groups": ()}
 
 
 def described(layer: Layer) -> dict[str, Any]:
@@ -283,8 +283,6 @@ def described(layer: Layer) -> dict[str, Any]:
             del fields[name]
     if fields.get("auxiliary_k") == 0:
         fields = {name: fields[name] for name in ("units", "k")}
-    if isinstance(layer, MissingValuesLayer) and not layer.groups:
-        del fields["groups"]
     if not isinstance(layer, DenseLayer):
         names = {cls: name for name, cls in _KINDS.items()}
         return {"layer": names[type(layer)], **fields}

@@ -12,30 +12,24 @@ import numpy.typing as npt
 from diabolo import _core
 from diabolo._autoencoder import AutoEncoder
 from diabolo._base import Estimator
+from diabolo._central_rows import central_rows
 from diabolo._exportable import ExportableDetector
 from diabolo._files import Saved
 from diabolo._fitted import Fitted
 from diabolo._inputs import Table, as_table, check_features, check_values
 from diabolo._nested import NetworkOrNone, untrained_copy
 from diabolo._network_estimator import NetworkEstimator
-from diabolo._pareto_tail import fit_tail
 from diabolo._persistence import decoded_estimator, encoded_estimator
 from diabolo._plots import HistoryPlot
 from diabolo._random import RandomState, random_split, seed_from
 from diabolo._running_fits import one_at_a_time
 from diabolo._scikit_learn import HtmlRepr
+from diabolo._thresholds import THRESHOLDS, error_threshold
 from diabolo._types import Float64Array
 from diabolo._validation import Choice, Real, Rule, broken, checked
 from diabolo.exceptions import InvalidDataError
 
-THRESHOLDS = ("contamination", "quantile", "pareto")
 METRICS = ("mse", "mae")
-
-# Rows to compare with the centre at a time: the buffer stays in the cache, and X is never copied whole.
-_ROWS_AT_A_TIME = 4096
-# Rows that the centre is found from: their medians are known to half a hundredth of a standard deviation.
-_ROWS_FOR_CENTRE = 1 << 16
-
 
 _RULES: dict[str, Rule] = {
     "autoencoder": NetworkOrNone(),
@@ -226,9 +220,10 @@ class ReconstructionOutlierDetector(ExportableDetector, Saved, HtmlRepr, History
         elif counts_held_out:
             training, held_out = _split(owner, table, p.held_out_fraction, seed)
         autoencoder = _untrained(p.autoencoder, table.rows.features, seed)
-        autoencoder.fit(_central(training, p.support_fraction))
+        autoencoder.fit(central_rows(training, p.support_fraction))
         errors = _errors(autoencoder, training if held_out is None else held_out, p.metric)
-        self._fitted = FittedDetector(autoencoder, p.metric, -_threshold(owner, p, errors))
+        offset = -error_threshold(owner, p.threshold, p.contamination, p.tail_fraction, errors)
+        self._fitted = FittedDetector(autoencoder, p.metric, offset)
         return self
 
     def fit_predict(self, X: Any, y: object = None, *, X_held_out: Any = None) -> npt.NDArray[np.int64]:
@@ -397,50 +392,6 @@ def _split(owner: str, table: Table, fraction: float, seed: int) -> tuple[Table,
     return table.take(training), table.take(held_out)
 
 
-def _central(table: Table, fraction: float) -> Table:
-    """Return the rows with the smallest mean distance from the medians, in standard deviations."""
-    if fraction == 1:
-        return table
-    _, deviations, _ = table.rows.column_moments(_core.usable_threads())
-    scales = np.where(deviations > 0, deviations, 1.0)
-    count = table.rows.count
-    spaced = np.arange(0, count, -(-count // _ROWS_FOR_CENTRE), dtype=np.int64)
-    medians = np.median(table.take(spaced).block(0, len(spaced)), axis=0)
-    distances = np.empty(count)
-    for begin in range(0, count, _ROWS_AT_A_TIME):
-        block = table.block(begin, min(begin + _ROWS_AT_A_TIME, count))
-        block -= medians
-        block /= scales
-        np.abs(block, out=block)
-        distances[begin : begin + len(block)] = block.mean(axis=1)
-    kept = np.sort(np.argsort(distances, kind="stable")[: max(1, math.floor(count * fraction))])
-    return table.take(kept.astype(np.int64, copy=False))
-
-
 def _errors(autoencoder: NetworkEstimator, table: Table, metric: str) -> Float64Array:
     """Return the error of each row, in double precision."""
     return autoencoder._row_errors(table, metric).astype(np.float64)
-
-
-def _threshold(owner: str, p: _Parameters, errors: Float64Array) -> float:
-    """Return the error above which rows are outliers."""
-    count = len(errors)
-    if p.threshold == "contamination":
-        return -float(np.percentile(-errors, 100 * p.contamination))
-    if p.threshold == "quantile":
-        # With n exchangeable errors, a new one exceeds the k-th smallest with probability 1 - k / (n + 1).
-        rank = math.ceil((count + 1) * (1 - p.contamination))
-        if rank > count:
-            least = math.ceil(1 / p.contamination) - 1
-            raise InvalidDataError(
-                f"{owner}: at least {least} rows must be held out for contamination={p.contamination:g} when "
-                f"threshold='quantile' (or take threshold='pareto'). Got {count}."
-            )
-        return float(np.partition(errors, rank - 1)[rank - 1])
-    tail = fit_tail(errors, p.tail_fraction)
-    if tail is None:
-        raise InvalidDataError(
-            f"{owner}: at least {math.ceil(10 / p.tail_fraction)} rows, with different errors, must be held "
-            f"out for tail_fraction={p.tail_fraction:g} when threshold='pareto'. Got {count}."
-        )
-    return tail.quantile(min(p.contamination, tail.fraction))

@@ -14,8 +14,9 @@ from diabolo._column_groups import check_probabilities
 from diabolo._encoding import checked_values
 from diabolo._inputs import Interval, as_table, check_features
 from diabolo._layers import DenseLayer, GaussianCodeLayer
-from diabolo._network_estimator import NetworkEstimator, stored_only
+from diabolo._network_estimator import NetworkEstimator
 from diabolo._parameters import RULES
+from diabolo._predictions import stored_only
 from diabolo._random import seed_from
 from diabolo._types import Float32Array, Float64Array
 from diabolo._validation import Choice, Either, Flag, Integer, Real, Rule, broken, checked

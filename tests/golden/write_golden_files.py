@@ -95,7 +95,14 @@ def write_checkpoint_of_half_a_run(version: str) -> None:
         return
     X = np.random.default_rng(0).random((20, 5)).astype(np.float32)
     sparse = SparseAutoEncoder(
-        6, sparsity="kl", sparsity_weight=0.1, epochs=5, batch_size=7, learning_rate=0.1, random_state=1
+        6,
+        sparsity="kl",
+        sparsity_weight=0.1,
+        epochs=5,
+        batch_size=7,
+        learning_rate=0.1,
+        shuffle=False,  # a later version may shuffle otherwise
+        random_state=1,
     )
     sparse.fit(X)
     np.savez(results_path, X=X, codes=sparse.transform(X), losses=sparse.history_["loss"])
