@@ -121,6 +121,9 @@ class Run:
         """Measure training and inference of a case."""
         options, case = self.options, CASES[name]
         tasks = tasks_of(case, threads, ["diabolo", *options.peers], options)
+        if not tasks:
+            self.progress(f"case {name}: compared in {' and '.join(case.targets)} alone")
+            return
         rows = case_rows(case, options)
         comparison = Comparison(self.skipped, self.formless, options.jobs)
         try:

@@ -135,6 +135,25 @@ def test_pieces_of_a_late_worker_are_done_by_others() -> None:
     assert "WRONG" not in run([native_program("shared_work")], timeout=150.0)
 
 
+def test_all_threads_or_one_whichever_is_faster() -> None:
+    """The choice, from times that are made up."""
+    assert "WRONG" not in run([native_program("team_size")])
+
+
+def test_same_bits_from_stretches_of_either_size() -> None:
+    """A run long enough for several trials of one thread alone: one every eight stretches of 20 ms at first."""
+    architecture = hourglass([64, 48, 16], "relu")
+    X = data(20_000, 64)
+
+    def trained(threads: int) -> str:
+        of = trainer(architecture.model(), X, batch_size=256, threads=threads)
+        for _ in range(40):
+            assert of.run_epoch(None).outcome == "completed"
+        return digest(completed_weights(of))
+
+    assert trained(3) == trained(1)
+
+
 def test_in_several_threads_at_once(expected: str) -> None:
     """Each caller has its own team; none of them is the main thread."""
     body = """
