@@ -111,9 +111,11 @@ def main() -> None:
             vae, nats = case.train(digits, options, seed)
             runs.append(Run(seed, nats, time.perf_counter() - start))
             history = vae.history_
+            active = history.get("active_units")  # blocks of rows leave none
             print(
                 f"{name}, seed {seed}: {nats:.2f} nats, training {history['loss'][-1]:.2f}, "
-                f"{history['active_units'][-1]:.0f} active units, {runs[-1].seconds:.0f} s",
+                + (f"{active[-1]:.0f} active units, " if active else "")
+                + f"{runs[-1].seconds:.0f} s",
                 flush=True,
             )
         seconds = statistics.fmean(run.seconds for run in runs)
