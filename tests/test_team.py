@@ -141,7 +141,7 @@ def test_all_threads_or_one_whichever_is_faster() -> None:
 
 
 def test_same_bits_from_stretches_of_either_size() -> None:
-    """A run long enough for several trials of one thread alone: one every eight stretches of 20 ms at first."""
+    """A run long enough for several trials of one thread alone: the first after eight stretches of 20 ms."""
     architecture = hourglass([64, 48, 16], "relu")
     X = data(20_000, 64)
 
