@@ -5,6 +5,7 @@ What users call, which differs by what a network is for, is left to classes deri
 
 import textwrap
 import zlib
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from diabolo._export_network import (
 )
 
 
-class Header:
+class Header(ABC):
     """The text of one header. `p` begins the names of its functions, `P` those of its macros."""
 
     def __init__(self, network: ExportedNetwork, prefix: str, file: str, weights_file: str | None) -> None:
@@ -243,25 +244,25 @@ static inline void {self.p}_{part}({self.parameter}const float *{source}, float 
 
     # ---- What a derived class says ----
 
+    @abstractmethod
     def _title(self) -> str:
         """Return what the network is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _functions(self) -> str:
         """Return a line for each function that users call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _scratch(self) -> int:
         """Return the floats that the caller brings."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _passes(self) -> list[str]:
         """Return the passes, of which `_pass` makes one of some layers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _public(self) -> str:
         """Return the functions that users call."""
-        raise NotImplementedError
 
 
 def widest_hidden(network: ExportedNetwork) -> int:
