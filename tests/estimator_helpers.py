@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from diabolo import AutoEncoder
 
 
@@ -18,3 +20,8 @@ def estimator(**changes: Any) -> AutoEncoder:
 
 def bits(ae: AutoEncoder) -> dict[str, bytes]:
     return {name: weight.tobytes() for name, weight in ae.get_weights().items()}
+
+
+def same_weights(a: AutoEncoder, b: AutoEncoder) -> bool:
+    weights, others = a.get_weights(), b.get_weights()
+    return weights.keys() == others.keys() and all(np.array_equal(weights[k], others[k]) for k in weights)

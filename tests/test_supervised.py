@@ -1,4 +1,4 @@
-"""AutoEncoderClassifier and AutoEncoderRegressor: what they learn, from which rows, and what they refuse."""
+"""AutoEncoderClassifier and AutoEncoderRegressor: what they learn, from which rows, and their files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.model_selection import cross_val_score
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 import diabolo
@@ -23,48 +20,19 @@ from core_helpers import digest
 from diabolo import (
     AutoEncoder,
     AutoEncoderClassifier,
-    AutoEncoderRegressor,
     ContractiveAutoEncoder,
     DenoisingAutoEncoder,
     InvalidDataError,
     InvalidParameterError,
     ModelFileError,
-    NotFittedError,
     SparseAutoEncoder,
     StackedAutoEncoder,
-    TrainingDivergedError,
     VariationalAutoEncoder,
 )
 from diabolo._layers import CorruptionLayer, DenseLayer, DropoutLayer
+from supervised_helpers import blobs, classifier, encoder, linear, regressor
 
 LOSSES = ("categorical_crossentropy", "hinge", "mse")
-
-
-def blobs(rows: int = 300, classes: int = 3, seed: int = 0) -> tuple[Any, Any]:
-    """Return rows around as many centres as classes, and their classes."""
-    random = np.random.default_rng(seed)
-    y = random.integers(0, classes, size=rows)
-    centres = 2.5 * np.random.default_rng(1).normal(size=(classes, 6))
-    return (centres[y] + random.normal(size=(rows, 6))).astype(np.float32), y
-
-
-def encoder(**changes: Any) -> AutoEncoder:
-    return AutoEncoder(8, **{"code_activation": "relu", "epochs": 3, "random_state": 0, **changes})
-
-
-def classifier(**changes: Any) -> AutoEncoderClassifier:
-    settings = {"epochs": 30, "batch_size": 16, "learning_rate": 5e-3, "random_state": 0}
-    return AutoEncoderClassifier(**{"autoencoder": encoder(), **settings, **changes})
-
-
-def regressor(**changes: Any) -> AutoEncoderRegressor:
-    settings = {"epochs": 60, "batch_size": 16, "learning_rate": 5e-3, "random_state": 0}
-    return AutoEncoderRegressor(**{"autoencoder": encoder(), **settings, **changes})
-
-
-def linear(rows: int = 300, seed: int = 0) -> tuple[Any, Any]:
-    X, _ = blobs(rows, seed=seed)
-    return X, 1000.0 + 50.0 * X[:, 0] - 30.0 * X[:, 3]
 
 
 # ---- What they learn ----
@@ -423,212 +391,3 @@ def test_same_seed_same_classifier() -> None:
     assert digest(AutoEncoderClassifier(random_state=0, epochs=1).fit(X, y).get_weights()) == digest(
         AutoEncoderClassifier(random_state=0, epochs=1).fit(X, y).get_weights()
     )
-
-
-# ---- What they refuse ----
-
-
-def test_before_fit() -> None:
-    X, _ = blobs()
-    for method in ("predict", "transform", "predict_proba", "decision_function"):
-        with pytest.raises(NotFittedError):
-            getattr(classifier(), method)(X)
-
-
-@pytest.mark.parametrize(
-    ("y", "changes", "message"),
-    [
-        (None, {}, "fit requires y to be passed, but the target y is None"),
-        (np.zeros(3, dtype=int), {}, "y must have an entry for each of the 300 rows. Got 3 entries"),
-        (np.zeros(300, dtype=int), {}, "y must have at least two classes. Got one class, .*0"),
-        (
-            np.full(300, -1),
-            {"unlabelled": -1},
-            "y must have at least one labelled row. Got unlabelled=-1 in all",
-        ),
-        (
-            np.arange(300) % 2 * 2 - 1,
-            {"unlabelled": -1},
-            "y must have at least two classes. Got one class, .*1.*, and unlabelled=-1, which means",
-        ),
-        (np.linspace(0, 1, 300), {}, "y must hold classes. .*Unknown label type: continuous"),
-        (np.where(np.arange(300) == 7, np.nan, 1.0), {}, "y must not contain NaN.* at row 7"),
-        (np.zeros((300, 2), dtype=int), {}, "y must be 1-D"),
-        (np.zeros(300, dtype=complex), {}, "y must hold integers, bools or strings. Got dtype complex128"),
-        (np.array(["a", 1, None] * 100, dtype=object), {}, "y must hold labels of one type"),
-    ],
-)
-def test_labels_that_cannot_be_used(y: Any, changes: dict[str, Any], message: str) -> None:
-    X, good = blobs()
-    fitted = classifier(epochs=1).fit(X, good)
-    before = digest(fitted.get_weights())
-    with pytest.raises(InvalidDataError, match=f"AutoEncoderClassifier: {message}"):
-        fitted.set_params(**changes).fit(X, y)
-    assert digest(fitted.get_weights()) == before
-
-
-@pytest.mark.parametrize(
-    ("y", "changes", "message"),
-    [
-        (
-            np.full(300, np.nan),
-            {"allow_unlabelled": True},
-            "y must have at least one labelled row. Got NaN in all",
-        ),
-        (np.full(300, np.inf), {"allow_unlabelled": True}, "y must not contain NaN, infinity"),
-        (np.full(300, 1e39), {}, "y must not contain NaN, infinity or what overflows float32"),
-        (np.zeros((300, 2, 2)), {}, r"y must be 1-D, \(rows,\), or 2-D"),
-        (np.zeros((300, 0)), {}, r"y must be 1-D, \(rows,\), or 2-D"),
-        (np.zeros(2), {}, "y must have an entry for each of the 300 rows"),
-        (["a"] * 300, {}, "y must hold real numbers"),
-    ],
-)
-def test_values_that_cannot_be_used(y: Any, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidDataError, match=f"AutoEncoderRegressor: {message}"):
-        regressor(**changes).fit(linear()[0], y)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"autoencoder": 3}, "autoencoder must be None or an autoencoder such as diabolo.AutoEncoder. Got 3"),
-        ({"loss": "mae"}, "loss must be one of 'categorical_crossentropy', 'hinge', 'mse'. Got 'mae'"),
-        ({"unlabelled": 1.5}, "unlabelled must be None, an int or a str. Got 1.5"),
-        ({"head_layer_sizes": 3}, "head_layer_sizes must be a sequence of ints"),
-        ({"epochs": 0}, "epochs must be an int >= 1. Got 0"),
-        ({"early_stopping": True}, "early_stopping must be False unless validation_fraction > 0"),
-    ],
-)
-def test_bad_parameters(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidParameterError, match=f"AutoEncoderClassifier: {message}"):
-        classifier(**changes).fit(*blobs())
-
-
-def test_bad_rows_are_found_before_the_pretraining() -> None:
-    X, y = blobs()
-    X[4, 2] = np.nan
-    with pytest.raises(
-        InvalidDataError, match=r"AutoEncoderClassifier: X must not contain NaN.* row 4, column 2"
-    ):
-        classifier().fit(X, y)
-
-
-def test_divergence_leaves_it_as_it_was() -> None:
-    X, y = blobs()
-    fitted = classifier(epochs=1).fit(X, y)
-    before = digest(fitted.get_weights())
-    fitted.set_params(learning_rate=1e38, optimizer="sgd", epochs=5)
-    with pytest.raises(TrainingDivergedError, match="AutoEncoderClassifier: training diverged"):
-        fitted.fit(X, y)
-    assert digest(fitted.get_weights()) == before
-
-
-def test_interrupted_fine_tuning_keeps_the_last_epoch() -> None:
-    X, y = blobs()
-
-    class Interrupting:
-        def on_epoch_end(self, state: Any) -> None:
-            if len(state.history["loss"]) == 2:
-                raise KeyboardInterrupt
-
-    fitted = classifier(callbacks=[Interrupting()])
-    with pytest.raises(KeyboardInterrupt):
-        fitted.fit(X, y)
-    assert fitted.stop_reason_ == "interrupted"
-    assert fitted.n_iter_ == 2
-    assert fitted.predict(X).shape == (300,)
-
-
-# ---- Weights of rows ----
-
-COUNTS = np.random.default_rng(3).integers(0, 4, 300)
-STEADY: dict[str, Any] = {"optimizer": "sgd", "batch_size": 1024, "learning_rate": 0.1, "epochs": 10}
-
-
-def of_both_kinds(labelled: str, **changes: Any) -> list[tuple[Any, Any, Any]]:
-    """Return classifier and regressor, each with rows and their y, a third of it unknown on demand."""
-    unknown = np.arange(300) % 3 == 0 if labelled == "two thirds" else np.zeros(300, dtype=bool)
-    (X, classes), (_, values) = blobs(), linear()
-    return [
-        (classifier(unlabelled=-1, **changes), X, np.where(unknown, -1, classes)),
-        (regressor(allow_unlabelled=True, **changes), X, np.where(unknown, np.nan, values)),
-    ]
-
-
-@pytest.mark.parametrize("labelled", ["all", "two thirds"])
-def test_a_weight_of_k_is_k_copies(labelled: str) -> None:
-    """Of scaling, pretraining, the scale of y and fine-tuning; rows of weight 0 may hold anything."""
-    copies = np.repeat(np.arange(300), COUNTS)
-    steady = encoder(scale="standard", optimizer="sgd", batch_size=1024)
-    for one, X, y in of_both_kinds(labelled, autoencoder=steady, **STEADY):
-        expected = clone(one).fit(X[copies], y[copies])
-        unweighted = clone(one).fit(X, y)
-        spoilt, odd = X.copy(), y.copy()
-        spoilt[COUNTS == 0] = np.nan
-        odd[COUNTS == 0] = 77 if isinstance(one, AutoEncoderClassifier) else np.inf
-        for scale in (1, 0.01):
-            got = clone(one).fit(spoilt, odd, sample_weight=COUNTS * scale)
-            for name, weights in got.get_weights().items():
-                np.testing.assert_allclose(weights, expected.get_weights()[name], rtol=1e-4, atol=1e-5)
-            np.testing.assert_allclose(got.history_["loss"], expected.history_["loss"], rtol=1e-5)
-            assert abs(got.history_["loss"][-1] / unweighted.history_["loss"][-1] - 1) > 1e-3
-        if isinstance(one, AutoEncoderClassifier):
-            np.testing.assert_array_equal(got.classes_, [0, 1, 2])
-        transformed = clone(one).fit_transform(X, y, sample_weight=COUNTS)
-        np.testing.assert_array_equal(transformed, got.transform(X))
-
-
-def test_equal_weights_change_no_bit() -> None:
-    for one, X, y in of_both_kinds("two thirds", epochs=3):
-        expected = clone(one).fit(X, y)
-        got = clone(one).fit(X, y, sample_weight=np.full(300, 0.25))
-        assert digest(got.get_weights()) == digest(expected.get_weights())
-        np.testing.assert_array_equal(got.predict(X), expected.predict(X))
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        (np.ones(299), r"have one weight for each row, shape \(300,\). Got shape \(299,\)"),
-        (np.full(300, -1.0), "not be negative. Got -1.0 for row 0"),
-        (np.full(300, np.nan), "be finite. Got nan for row 0"),
-        (np.zeros(300), "not be 0 for all rows"),
-    ],
-)
-def test_weights_that_cannot_be_used(weights: Any, message: str) -> None:
-    for one, X, y in of_both_kinds("all", epochs=1):
-        fitted = clone(one).fit(X, y)
-        before = digest(fitted.get_weights())
-        name = type(one).__name__
-        for method in (fitted.fit, fitted.score):
-            with pytest.raises(InvalidDataError, match=f"{name}: sample_weight must {message}"):
-                method(X, y, sample_weight=weights)
-        assert digest(fitted.get_weights()) == before
-
-
-def test_weights_leave_too_few_classes() -> None:
-    X, y = blobs()
-    with pytest.raises(InvalidDataError, match=r"y must have at least two classes\. Got one class, np.int64"):
-        classifier().fit(X, y, sample_weight=y == 1)
-
-
-def test_weights_are_routed() -> None:
-    """Also to no one: pipelines with routing refuse to score what cannot be asked for weights."""
-    with sklearn.config_context(enable_metadata_routing=True):
-        unweighted = StandardScaler().set_fit_request(sample_weight=False)
-        for one, X, y in of_both_kinds("all", epochs=2):
-            plain = make_pipeline(clone(unweighted), clone(one)).fit(X, y)
-            scaled = plain[0].transform(X)
-            assert plain.score(X, y) == plain[-1].score(scaled, y)
-            with pytest.raises(ValueError, match=r"sample_weight.* not explicitly set as requested"):
-                plain.fit(X, y, sample_weight=COUNTS)
-            expected = clone(one).fit(scaled, y, sample_weight=COUNTS)
-            asking = clone(one).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-            pipeline = make_pipeline(clone(unweighted), asking).fit(X, y, sample_weight=COUNTS)
-            assert digest(pipeline[-1].get_weights()) == digest(expected.get_weights())
-            weighted = expected.score(scaled, y, COUNTS)
-            assert pipeline.score(X, y, sample_weight=COUNTS) == weighted != expected.score(scaled, y)
-            search = GridSearchCV(clone(asking), {"epochs": [2]}, cv=2, error_score="raise")
-            found = search.fit(scaled, y, sample_weight=COUNTS).best_estimator_
-            assert digest(found.get_weights()) == digest(expected.get_weights())
-            assert not hasattr(one, "set_partial_fit_request")
